@@ -1,0 +1,44 @@
+//! livestreamd forwards Adobe Analytics Live Stream into Apache Kafka: it never loses a hit it was given, nor hammers the service.
+//!
+//! The floor map, from the ground up; arrows between modules point downward only (`tests/it/layering.rs` holds them to it).
+//!
+//! | floor | module | job |
+//! | --- | --- | --- |
+//! | pure | [`lifecycle`] | when may a connection slot connect? |
+//! | pure | [`framing`] | compressed bytes in, whole records out |
+//! | pure | [`hit`] | the ids in a record, and whether it is a hit at all |
+//! | settings | [`settings`] | configuration: every fault at once, or typed settings |
+//! | telemetry | [`telemetry`] | logs, counts and the state of each stream, for people to see |
+//! | edge | [`clock`] | time since boot, and the name of the boot |
+//! | edge | [`leases`] | what a slot must remember across restarts, durable before a connect goes out |
+//! | edge | [`journal`] | the queue between reading and forwarding |
+//! | edge | [`upstream`] | token, request, redirects, and the body of a Live Stream connection |
+//! | edge | [`kafka`] | the producer, and the forwarder that moves the cursor |
+//! | edge | [`simulator`] | a Live Stream service for trials and tests |
+//! | driver | [`stream`] | one slot's driver, one stream's tasks |
+//! | driver | [`supervisor`] | all streams: start, restart, stop |
+//! | app | [`app`], [`demo`] | the daemon put together; the demonstration |
+//! | cli | [`cli`], [`exit_code`] | the command line |
+
+#[cfg(feature = "kafka")]
+pub mod app;
+#[cfg(feature = "kafka")]
+pub mod cli;
+pub mod clock;
+#[cfg(feature = "kafka")]
+pub mod demo;
+pub mod exit_code;
+pub mod framing;
+pub mod hit;
+pub mod journal;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+pub mod leases;
+pub mod lifecycle;
+pub mod settings;
+pub mod simulator;
+pub mod stream;
+#[cfg(feature = "kafka")]
+pub mod supervisor;
+pub mod telemetry;
+pub mod upstream;

@@ -1,0 +1,28 @@
+//! When may we connect? The one pure answer, for one connection slot.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`time`] | [`Moment`] and [`BootId`]: the clock that the rule is counted in |
+//! | [`outcome`] | how an attempt or a connection ended, classified once, where it entered |
+//! | [`wait`] | [`Policy`], and how long to wait after which outcome |
+//! | [`lease`] | what is remembered on disk, and the first wait that a found lease asks for |
+//! | [`slot`] | the state machine: events in, actions out |
+//! | [`stall`] | when silence on an open connection means that the peer is gone |
+//!
+//! Nothing in here knows tokio, a socket, a file, the environment or a clock: `now` is an argument. Promise: no two attempts that
+//! reach the service are closer together than the cooldown after a disconnect, except redirect hops and the one token retry;
+//! and every state has a way out. The rules come from section 1 and 4 of the protocol notes (docs/protocol.md).
+
+pub mod lease;
+pub mod outcome;
+pub mod slot;
+pub mod stall;
+pub mod time;
+pub mod wait;
+
+//pub use lease::{FirstWait, Lease, Phase};
+pub use outcome::{EndReason, Lost, Refusal, TokenFailure, Unreached};
+//pub use slot::{Action, Event, Slot, State};
+//pub use stall::StallWatch;
+pub use time::{BootId, Moment};
+//pub use wait::{Policy, Why};

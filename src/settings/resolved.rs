@@ -1,0 +1,198 @@
+//! Settings as the daemon uses them: typed, complete, and correct by construction. Nothing here is optional that the daemon needs.
+//!
+//! Only [`super::resolve`] makes these from outside input; whoever holds one need not check it again.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+/// The whole configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where leases, journal, ids and quarantine live (`state_dir`).
+    pub state_dir: PathBuf,
+    /// How long a stop may take to deliver what was read (`shutdown_timeout`).
+    pub shutdown_timeout: Duration,
+    /// The Kafka side (`[kafka]`).
+    pub kafka: KafkaSettings,
+    /// The journal (`[journal]`).
+    pub journal: JournalSettings,
+    /// De-duplication (`[dedup]`).
+    pub dedup: DedupSettings,
+    /// The admin server (`[admin]`).
+    pub admin: AdminSettings,
+    /// Logs (`[log]`).
+    pub log: LogSettings,
+    /// One for each `[streams.NAME]`, in the order of their names; never empty.
+    pub streams: Vec<StreamSettings>,
+}
+
+/// One stream: a report suite's Live Stream, and where its hits go.
+#[derive(Clone, Debug)]
+pub struct StreamSettings {
+    /// The name in `[streams.NAME]`: `[a-z0-9_-]{1,64}`.
+    pub name: String,
+    /// The whole URI that Customer Care gave, query included (protocol notes, section 2). https, or http to a loopback host.
+    pub url: Url,
+    /// The report suite; the stream's name unless set.
+    pub report_suite: String,
+    /// Where access tokens come from. Streams with the same credential share the `Arc`.
+    pub credential: Arc<Credential>,
+    /// The least time between a disconnect and the next connect (protocol notes, section 1).
+    pub cooldown: Duration,
+    /// How long a TCP and TLS connect may take, and again how long the response head may take.
+    pub connect_timeout: Duration,
+    /// The least stall limit (protocol notes, section 5).
+    pub stall_timeout: Duration,
+    /// Up to what gap upstream is thought to send what was missed (protocol notes, section 6).
+    pub backfill_horizon: Duration,
+    /// How long to wait where a person must mend something first (protocol notes, section 4).
+    pub long_retry: Duration,
+    /// A longer record is dead-lettered with its first bytes. At least 64 KiB.
+    pub max_record_bytes: usize,
+    /// How many connections this daemon opens, 1 to 8.
+    pub connections: u8,
+    /// What is sent as `maxConnections`; at least `connections`.
+    pub max_connections: u8,
+    /// Server-side smoothing (protocol notes, section 2).
+    pub smoothing: Option<Smoothing>,
+    /// Hosts, and their subdomains, that may be sent the token after a redirect. The host of `url` always may.
+    pub trusted_hosts: Vec<String>,
+    /// The Kafka topic, template filled in.
+    pub topic: String,
+    /// The topic for what is not a hit, template filled in.
+    pub dead_letter_topic: String,
+    /// What the message key is made of.
+    pub key: MessageKey,
+}
+
+/// Server-side smoothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Smoothing {
+    /// `smoothingBucketSize` in seconds, 1 to 7200; absent means the service's own default.
+    pub bucket_seconds: Option<u16>,
+}
+
+/// What the key of a Kafka message is made of (`key`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageKey {
+    /// `visIdHigh_visIdLow`: keeps a visitor's hits in one partition, and so in order.
+    Visitor,
+    /// `hitIdHigh_hitIdLow`.
+    Hit,
+    /// The report suite.
+    ReportSuite,
+    /// No key.
+    None,
+}
+
+/// Where access tokens come from (`[credentials.NAME]`).
+#[derive(Debug)]
+pub struct Credential {
+    /// The name in `[credentials.NAME]`.
+    pub name: String,
+    /// The grant.
+    pub grant: Grant,
+}
+
+/// How a credential gets its token.
+#[derive(Debug)]
+pub enum Grant {
+    /// OAuth server-to-server at Adobe IMS (protocol notes, section 7).
+    Client {
+        /// `client_id`, also sent as `x-api-key`.
+        client_id: String,
+        /// Read again at each fetch, because two may be valid at once while one is rotated.
+        client_secret: SecretSource,
+        /// `scopes`, sent comma-separated.
+        scopes: Vec<String>,
+        /// `token_url`: https, or http to a loopback host.
+        token_url: Url,
+    },
+    /// A ready-made token, read again at each connect.
+    Token {
+        /// Sent as `x-api-key` if given.
+        client_id: Option<String>,
+        /// `access_token` or `access_token_file`.
+        token: SecretSource,
+    },
+}
+
+/// A secret's place. Its `Debug` shows the place, never the secret.
+#[derive(Clone, Debug)]
+pub enum SecretSource {
+    /// In the configuration or the environment.
+    Inline(SecretString),
+    /// In a file of its own, resolved to its whole path.
+    File(PathBuf),
+}
+
+/// The Kafka side (`[kafka]`).
+#[derive(Clone)]
+pub struct KafkaSettings {
+    /// `bootstrap.servers`.
+    pub brokers: String,
+    /// `[kafka.properties]` as given, checked against what would break the promise of delivery. May hold secrets: not printed.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// The journal (`[journal]`).
+#[derive(Clone, Debug)]
+pub struct JournalSettings {
+    /// How often what was appended is made durable.
+    pub sync_interval: Duration,
+    /// How much undelivered data may pile up, in bytes.
+    pub max_bytes: u64,
+}
+
+/// De-duplication (`[dedup]`).
+#[derive(Clone, Debug)]
+pub struct DedupSettings {
+    /// What happens to a repeated hit.
+    pub mode: DedupMode,
+    /// For how long ids are remembered.
+    pub window: Duration,
+}
+
+/// What happens to a repeated hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DedupMode {
+    /// It is left out.
+    Drop,
+    /// It is forwarded with a header that says so.
+    Mark,
+    /// It is not looked for.
+    Off,
+}
+
+/// The admin server (`[admin]`).
+#[derive(Clone, Debug)]
+pub struct AdminSettings {
+    /// `listen`.
+    pub listen: SocketAddr,
+}
+
+/// Logs (`[log]`).
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// A `tracing` filter, checked.
+    pub filter: String,
+    /// The format.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// Text.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
