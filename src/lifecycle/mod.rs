@@ -20,9 +20,9 @@ pub mod stall;
 pub mod time;
 pub mod wait;
 
-//pub use lease::{FirstWait, Lease, Phase};
+pub use lease::{FirstWait, Lease, Phase};
 pub use outcome::{EndReason, Lost, Refusal, TokenFailure, Unreached};
-//pub use slot::{Action, Event, Slot, State};
-//pub use stall::StallWatch;
+pub use slot::{Action, Event, Slot, State};
+pub use stall::StallWatch;
 pub use time::{BootId, Moment};
-//pub use wait::{Policy, Why};
+pub use wait::{Policy, Why};

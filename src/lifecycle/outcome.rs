@@ -51,7 +51,11 @@ pub enum RefusalClass {
 impl Refusal {
     /// A refusal with nothing but its status.
     pub const fn status(status: u16) -> Self {
-        Self { status, description: None, retry_after: None }
+        Self {
+            status,
+            description: None,
+            retry_after: None,
+        }
     }
 
     /// The class of this refusal's status.

@@ -196,3 +196,9 @@ pub enum LogFormat {
     /// One JSON object a line.
     Json,
 }
+
+impl std::fmt::Debug for KafkaSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaSettings").field("brokers", &self.brokers).finish_non_exhaustive()
+    }
+}
