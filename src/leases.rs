@@ -1,1 +1,323 @@
-//! leases
+//! Leases on disk: what a slot must remember across restarts, durable before a connect goes out.
+//!
+//! One small JSON file a slot under `state_dir/leases`, found again by URL and slot, so that renaming a stream does not forget
+//! its cooldown:
+//!
+//! ```json
+//! {"version":1,"url":"https://…","slot":0,"phase":"closed","not_before":81234567,"failures":0,
+//!  "boot_id":"1d4f…","boottime":81174567,"wall":"2026-11-21T09:00:00Z"}
+//! ```
+//!
+//! `not_before` and `boottime` (when it was written) are milliseconds since the boot that `boot_id` names; `wall` is for people.
+//! A file that cannot be read, or is of a newer version, asks for a whole cooldown.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use crate::clock::Clock;
+use crate::lifecycle::lease::{Found, FoundLease};
+use crate::lifecycle::{BootId, Lease, Moment, Phase};
+use crate::state_dir::{make_private_dir, write_durably};
+
+const VERSION: u32 = 1;
+/// A lease is a few hundred bytes; what is longer is not one.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// Whose lease: a slot of a stream's URL.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LeaseKey {
+    url: String,
+    slot: u8,
+}
+
+impl LeaseKey {
+    /// The key of connection slot `slot` of the stream at `url`.
+    pub fn new(url: &Url, slot: u8) -> Self {
+        Self {
+            url: url.as_str().to_owned(),
+            slot,
+        }
+    }
+
+    /// The endpoint's name for people, and a hash of the whole URL for certainty.
+    fn file_name(&self) -> String {
+        let path = self.url.split(['?', '#']).next().unwrap_or_default();
+        let endpoint = path.rsplit('/').next().unwrap_or_default();
+        let legible = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let endpoint: String = endpoint.chars().filter(|c| legible(*c)).take(64).collect();
+        let digest = Sha256::digest(self.url.as_bytes());
+        let hash = digest
+            .iter()
+            .take(8)
+            .fold(0_u64, |hash, byte| hash << 8 | u64::from(*byte));
+        format!("{endpoint}.{hash:016x}.{}.json", self.slot)
+    }
+}
+
+/// Proof that an open lease is durable. Only [`LeaseDir::store_open`] makes one, and a connect needs one.
+#[derive(Debug)]
+pub struct DurableLease(());
+
+/// The leases under one `state_dir`.
+#[derive(Clone)]
+pub struct LeaseDir {
+    dir: PathBuf,
+    clock: Arc<dyn Clock>,
+}
+
+impl LeaseDir {
+    /// Opens `state_dir/leases`, and makes it if it is missing.
+    pub fn open(state_dir: &Path, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        let dir = state_dir.join("leases");
+        make_private_dir(&dir)?;
+        Ok(Self { dir, clock })
+    }
+
+    /// What is on disk for `key`.
+    pub async fn find(&self, key: &LeaseKey) -> Found {
+        let (path, key) = (self.dir.join(key.file_name()), key.clone());
+        off_the_async_threads(move || Ok(read(&path, &key)))
+            .await
+            .unwrap_or(Found::Unreadable)
+    }
+
+    /// Makes an open lease durable: the only way to a [`DurableLease`].
+    pub async fn store_open(&self, key: &LeaseKey, lease: Lease) -> io::Result<DurableLease> {
+        self.store(key, lease).await.map(|()| DurableLease(()))
+    }
+
+    /// Makes a lease durable.
+    pub async fn store(&self, key: &LeaseKey, lease: Lease) -> io::Result<()> {
+        let stored = Stored {
+            version: VERSION,
+            url: key.url.clone(),
+            slot: key.slot,
+            phase: lease.phase.into(),
+            // Rounded up: a millisecond more, never less.
+            not_before: millis(lease.not_before).saturating_add(1),
+            failures: lease.failures,
+            boot_id: self.clock.boot().as_str().to_owned(),
+            boottime: millis(self.clock.now()),
+            wall: humantime::format_rfc3339_seconds(self.clock.wall()).to_string(),
+        };
+        let path = self.dir.join(key.file_name());
+        let content = serde_json::to_vec(&stored)?;
+        off_the_async_threads(move || write_durably(&path, &content)).await
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    version: u32,
+    url: String,
+    slot: u8,
+    phase: StoredPhase,
+    not_before: u64,
+    failures: u32,
+    boot_id: String,
+    boottime: u64,
+    wall: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredPhase {
+    Connecting,
+    Streaming,
+    Closed,
+}
+
+impl From<Phase> for StoredPhase {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Connecting => Self::Connecting,
+            Phase::Streaming => Self::Streaming,
+            Phase::Closed => Self::Closed,
+        }
+    }
+}
+
+fn read(path: &Path, key: &LeaseKey) -> Found {
+    let content = match read_bounded(path) {
+        Ok(content) => content,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Nothing,
+        Err(error) => {
+            tracing::warn!(file = %path.display(), %error, "lease unreadable: a whole cooldown is waited out");
+            return Found::Unreadable;
+        }
+    };
+    match serde_json::from_slice::<Stored>(&content) {
+        Ok(stored) if stored.version == VERSION && stored.url == key.url && stored.slot == key.slot => {
+            let phase = match stored.phase {
+                StoredPhase::Connecting => Phase::Connecting,
+                StoredPhase::Streaming => Phase::Streaming,
+                StoredPhase::Closed => Phase::Closed,
+            };
+            let lease = Lease {
+                phase,
+                not_before: moment(stored.not_before),
+                failures: stored.failures,
+            };
+            Found::Lease(FoundLease {
+                lease,
+                boot: BootId::known(&stored.boot_id),
+                written: moment(stored.boottime),
+            })
+        }
+        Ok(_) => {
+            tracing::warn!(file = %path.display(), "lease of another version or stream: a whole cooldown is waited out");
+            Found::Unreadable
+        }
+        Err(error) => {
+            tracing::warn!(file = %path.display(), %error, "lease damaged: a whole cooldown is waited out");
+            Found::Unreadable
+        }
+    }
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    std::fs::File::open(path)?
+        .take(MAX_BYTES + 1)
+        .read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_BYTES {
+        Err(io::ErrorKind::FileTooLarge.into())
+    } else {
+        Ok(content)
+    }
+}
+
+const fn moment(millis: u64) -> Moment {
+    Moment(Duration::from_millis(millis))
+}
+
+fn millis(at: Moment) -> u64 {
+    u64::try_from(at.0.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Runs file work where blocking is allowed.
+async fn off_the_async_threads<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn key(url: &str, slot: u8) -> LeaseKey {
+        LeaseKey::new(&Url::parse(url).unwrap(), slot)
+    }
+
+    fn leases(dir: &Path) -> LeaseDir {
+        LeaseDir::open(dir, Arc::new(SystemClock::new())).unwrap()
+    }
+
+    const WEB: &str = "https://livestream.adobe.net/api/1/stream/adobe-livestream-web?beta=true";
+
+    #[tokio::test]
+    async fn a_lease_is_found_again_by_url_and_slot() {
+        let dir = tempfile::tempdir().unwrap();
+        let lease = Lease {
+            phase: Phase::Closed,
+            not_before: Moment::from_secs(77),
+            failures: 3,
+        };
+        leases(dir.path()).store(&key(WEB, 1), lease).await.unwrap();
+        let Found::Lease(found) = leases(dir.path()).find(&key(WEB, 1)).await else {
+            panic!("not found")
+        };
+        assert_eq!((found.lease.phase, found.lease.failures), (Phase::Closed, 3));
+        let rounding = found.lease.not_before.since(Moment::from_secs(77));
+        assert!(found.lease.not_before >= lease.not_before && rounding <= Duration::from_millis(1));
+        assert!(found.boot.is_same_boot(SystemClock::new().boot()));
+        assert_eq!(leases(dir.path()).find(&key(WEB, 0)).await, Found::Nothing);
+        assert_eq!(
+            leases(dir.path()).find(&key("https://livestream.adobe.net/x", 1)).await,
+            Found::Nothing
+        );
+    }
+
+    #[tokio::test]
+    async fn a_later_lease_replaces_an_earlier_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let leases = leases(dir.path());
+        for phase in [Phase::Connecting, Phase::Streaming, Phase::Closed] {
+            leases
+                .store(
+                    &key(WEB, 0),
+                    Lease {
+                        phase,
+                        not_before: Moment::default(),
+                        failures: 0,
+                    },
+                )
+                .await
+                .unwrap();
+            let Found::Lease(found) = leases.find(&key(WEB, 0)).await else {
+                panic!("not found")
+            };
+            assert_eq!(found.lease.phase, phase);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_lease_of_ours_is_unreadable_and_not_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let leases = leases(dir.path());
+        let key = key(WEB, 0);
+        let lease = Lease {
+            phase: Phase::Closed,
+            not_before: Moment::default(),
+            failures: 0,
+        };
+        leases.store(&key, lease).await.unwrap();
+        let path = dir.path().join("leases").join(key.file_name());
+        let good = std::fs::read_to_string(&path).unwrap();
+        for bad in [
+            String::new(),
+            "{".to_owned(),
+            good.replace("\"version\":1", "\"version\":2"),
+            good.replace("beta=true", "beta=false"),
+            good.replace("\"slot\":0", "\"slot\":1"),
+            good.replace("closed", "shut"),
+            good.replace("\"failures\":0", "\"failures\":-1"),
+            format!("{good}{}", " ".repeat(70_000)),
+        ] {
+            std::fs::write(&path, &bad).unwrap();
+            assert_eq!(
+                leases.find(&key).await,
+                Found::Unreadable,
+                "{}",
+                &bad[..bad.len().min(200)]
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_cannot_be_written_gives_no_permit() {
+        let dir = tempfile::tempdir().unwrap();
+        let leases = leases(dir.path());
+        std::fs::remove_dir(dir.path().join("leases")).unwrap();
+        let lease = Lease {
+            phase: Phase::Connecting,
+            not_before: Moment::default(),
+            failures: 0,
+        };
+        assert!(leases.store_open(&key(WEB, 0), lease).await.is_err());
+    }
+
+    #[test]
+    fn a_hostile_url_makes_a_plain_file_name() {
+        let name = key("https://h/a/..%2f..%2fetc%2fpasswd%00\u{e4}?x=/../../y", 7).file_name();
+        assert!(!name.contains(['/', '%', '?']) && name.ends_with(".7.json"), "{name}");
+    }
+}

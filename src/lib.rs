@@ -10,6 +10,7 @@
 //! | settings | [`settings`] | configuration: every fault at once, or typed settings |
 //! | telemetry | [`telemetry`] | logs, counts and the state of each stream, for people to see |
 //! | edge | [`clock`] | time since boot, and the name of the boot |
+//! | edge | [`state_dir`] | the directory on disk: private, and held by one daemon |
 //! | edge | [`leases`] | what a slot must remember across restarts, durable before a connect goes out |
 //! | edge | [`journal`] | the queue between reading and forwarding |
 //! | edge | [`upstream`] | token, request, redirects, and the body of a Live Stream connection |
@@ -37,6 +38,7 @@ pub mod leases;
 pub mod lifecycle;
 pub mod settings;
 pub mod simulator;
+pub mod state_dir;
 pub mod stream;
 #[cfg(feature = "kafka")]
 pub mod supervisor;

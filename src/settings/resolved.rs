@@ -199,6 +199,8 @@ pub enum LogFormat {
 
 impl std::fmt::Debug for KafkaSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KafkaSettings").field("brokers", &self.brokers).finish_non_exhaustive()
+        f.debug_struct("KafkaSettings")
+            .field("brokers", &self.brokers)
+            .finish_non_exhaustive()
     }
 }

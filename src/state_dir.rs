@@ -1,0 +1,126 @@
+//! The daemon's directory on disk: made private, and held by one daemon at a time.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Directories hold hits and URLs: nobody else's business.
+const PRIVATE_DIR: u32 = 0o700;
+/// Likewise.
+const PRIVATE_FILE: u32 = 0o600;
+
+/// `state_dir`, locked. The lock is the kernel's (`flock`) and ends with the process, however that ends.
+#[derive(Debug)]
+pub struct StateDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Why `state_dir` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateDirError {
+    /// Another daemon holds it. Two would not see each other's connections.
+    #[error("state_dir {0} is in use by another livestreamd: stop that one, or give this one a state_dir of its own")]
+    InUse(PathBuf),
+    /// It cannot be made, or written to.
+    #[error("state_dir {0} cannot be used: {1}: make it, and let this user write to it")]
+    Unusable(PathBuf, #[source] io::Error),
+}
+
+impl StateDir {
+    /// Makes the directory if it is missing, and locks it.
+    pub fn lock(path: &Path) -> Result<Self, StateDirError> {
+        let unusable = |error| StateDirError::Unusable(path.to_owned(), error);
+        make_private_dir(path).map_err(unusable)?;
+        let mut options = OpenOptions::new();
+        let lock = options
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .mode(PRIVATE_FILE)
+            .open(path.join("lock"));
+        let lock = lock.map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(StateDirError::InUse(path.to_owned())),
+            Err(TryLockError::Error(error)) => Err(unusable(error)),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Makes a directory, and those above it, for this user alone. One that is there already stays as it is.
+pub fn make_private_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(PRIVATE_DIR).create(path)
+}
+
+/// Writes a whole file so that after a crash there is the old one or the new one, never a part: a temporary file, synced, renamed
+/// over the old one, and the directory synced. Returns when it is durable.
+pub fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
+    use io::Write as _;
+    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let temporary = path.with_extension("tmp");
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(PRIVATE_FILE)
+        .open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_second_daemon_on_one_state_dir_is_refused_until_the_first_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        let first = StateDir::lock(&path).unwrap();
+        assert!(matches!(StateDir::lock(&path), Err(StateDirError::InUse(_))));
+        drop(first);
+        let again = StateDir::lock(&path).unwrap();
+        assert_eq!(
+            std::fs::metadata(again.path()).unwrap().permissions().mode() & 0o777,
+            PRIVATE_DIR
+        );
+        assert_eq!(
+            std::fs::metadata(path.join("lock")).unwrap().permissions().mode() & 0o777,
+            PRIVATE_FILE
+        );
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.json");
+        for content in ["long content", "short"] {
+            write_durably(&path, content.as_bytes()).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+        }
+        assert_eq!(
+            std::fs::read_dir(dir.path()).unwrap().count(),
+            1,
+            "no temporary file stays"
+        );
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            PRIVATE_FILE
+        );
+    }
+}
