@@ -1,0 +1,12 @@
+//! Integration tests, all in one program: one broker for all of them, and one link of librdkafka.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, and its support may do so too"
+)]
+
+mod broker;
+//mod layering;
+mod support;

@@ -1,0 +1,25 @@
+//! What the integration tests stand on: a real Kafka broker, and child processes that cannot outlive the tests.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`kafka`] | [`kafka::shared`], the broker that all tests share, and [`kafka::Kafka`]: topics made, records read back |
+//! | [`broker`] | [`broker::Broker`]: a broker of a test's own, to be stopped, killed and started again |
+//! | [`jars`] | Kafka's jars and a Java to run them |
+//! | [`guarded`] | [`guarded::Guarded`]: a child process that dies with the test process, whatever that dies of |
+
+use std::time::{Duration, Instant};
+
+pub mod broker;
+pub mod guarded;
+pub mod jars;
+pub mod kafka;
+
+/// Waits until `happened` says yes, for what has no wake-up to offer (a port that closes, a foreign process that ends).
+/// Panics at `limit`, naming `what`.
+pub fn wait_until(what: &str, limit: Duration, mut happened: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !happened() {
+        assert!(started.elapsed() < limit, "waited {limit:?} in vain until {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
