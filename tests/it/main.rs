@@ -8,5 +8,5 @@
 )]
 
 mod broker;
-//mod layering;
+mod layering;
 mod support;
