@@ -1,1 +1,41 @@
-//! exit_code
+//! What the daemon and its commands say to whoever started them: the one list of exit codes.
+//!
+//! 64 and 78 are `EX_USAGE` and `EX_CONFIG` of `sysexits.h`. A service manager must not restart on either: another start would end
+//! in the same way until a person has mended something.
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Fine.
+    Ok = 0,
+    /// Anything that has no code of its own; a restart may help.
+    Failure = 1,
+    /// The command line is wrong.
+    Usage = 64,
+    /// The configuration is wrong, or a file that it names is missing.
+    Configuration = 78,
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ExitCode;
+
+    #[test]
+    fn the_codes_are_those_that_service_units_rely_on() {
+        let codes = [
+            ExitCode::Ok,
+            ExitCode::Failure,
+            ExitCode::Usage,
+            ExitCode::Configuration,
+        ]
+        .map(|code| code as u8);
+        assert_eq!(codes, [0, 1, 64, 78]);
+    }
+}

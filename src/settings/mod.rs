@@ -1,5 +1,112 @@
 //! Settings: file, then environment, to the typed [`Settings`] of [`resolved`], or to every fault at once.
+//!
+//! | step | module | does |
+//! | --- | --- | --- |
+//! | read | `source`, `environment` | a file (TOML, YAML, JSON) and `LIVESTREAMD__SECTION__KEY` become one tree |
+//! | walk | `tree`, `suggest`, `fault` | keys are taken out by type; what is wrong or unknown is collected |
+//! | make | `resolve`, `credentials`, `streams`, `kafka_properties`, `address`, `topic` | the rules of each section |
+//! | | [`defaults`] | what holds when a key is not set, with the reason |
+//! | use | [`resolved`], [`secret`], [`summary()`] | what the daemon gets, how it reads a secret, what `check` shows |
+//!
+//! Promise: who holds [`Settings`] need not check them again; who gets [`Faults`] learns of all that is wrong, not only of the first;
+//! and no secret is in any message, `Debug` or `Display`. (A file whose syntax is broken has one fault, the place where it breaks.)
 
+mod address;
+mod credentials;
+pub mod defaults;
+mod environment;
+mod fault;
+mod kafka_properties;
+mod resolve;
 pub mod resolved;
+pub mod secret;
+mod source;
+mod streams;
+mod suggest;
+mod summary;
+#[cfg(test)]
+mod tests;
+mod topic;
+mod tree;
 
+use std::path::Path;
+
+pub use address::is_loopback;
+pub use environment::environment;
+pub use fault::{Fault, Faults, Warning};
+pub use kafka_properties::canonical as canonical_property;
 pub use resolved::*;
+pub use secret::{SecretError, SecretFlaw};
+pub use source::Format;
+pub use summary::summary;
+
+use fault::Report;
+use resolve::{Surroundings, resolve};
+
+/// Settings, and what is probably not meant about them.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// To be logged at the start, and shown by `check`.
+    pub warnings: Vec<Warning>,
+}
+
+/// Loads the file at `path`, whose extension tells the format, with `env` on top; usually [`environment()`]. Secret files must exist, and
+/// are looked for in the `CREDENTIALS_DIRECTORY` of `env`, then beside the file.
+pub fn load(path: &Path, env: impl IntoIterator<Item = (String, String)>) -> Result<Loaded, Faults> {
+    // Whole, so that a secret file is found wherever the daemon goes afterwards. Fails for an empty path only, which is no file either.
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut report = Report::default();
+    let made = source::read(&path, &mut report).and_then(|(text, format)| {
+        let base_dir = path.parent().unwrap_or(Path::new("/"));
+        make(
+            &path.display().to_string(),
+            &text,
+            format,
+            env,
+            base_dir,
+            Some(&path),
+            &mut report,
+        )
+    });
+    report
+        .finish(made)
+        .map(|(settings, warnings)| Loaded { settings, warnings })
+}
+
+/// Loads a configuration from its text; relative secret files are looked for in the `CREDENTIALS_DIRECTORY` of `env`, then in `base_dir`.
+pub fn load_str(
+    text: &str,
+    format: Format,
+    env: impl IntoIterator<Item = (String, String)>,
+    base_dir: &Path,
+) -> Result<Loaded, Faults> {
+    let mut report = Report::default();
+    let made = make("the configuration", text, format, env, base_dir, None, &mut report);
+    report
+        .finish(made)
+        .map(|(settings, warnings)| Loaded { settings, warnings })
+}
+
+fn make(
+    name: &str,
+    text: &str,
+    format: Format,
+    env: impl IntoIterator<Item = (String, String)>,
+    base_dir: &Path,
+    file: Option<&Path>,
+    report: &mut Report,
+) -> Result<Settings, fault::Reported> {
+    let env: Vec<(String, String)> = env.into_iter().collect();
+    let credentials_directory = env
+        .iter()
+        .find(|(variable, _)| variable == "CREDENTIALS_DIRECTORY")
+        .map(|(_, value)| value.clone());
+    let tree = source::merge(name, text, format, env, report)?;
+    resolve(
+        tree,
+        &Surroundings::new(base_dir, credentials_directory.as_deref(), file),
+        report,
+    )
+}

@@ -1,0 +1,244 @@
+//! Rules for URLs, hosts and brokers: what we are willing to talk to, and to send a token to. Pure.
+
+use std::collections::BTreeSet;
+
+use url::{Host, Url};
+
+/// Query parameters of a stream URL that a key of ours stands for, and what to say to who writes them into the URL.
+const OWN_PARAMETERS: [(&str, &str); 4] = [
+    ("maxConnections", "set max_connections instead"),
+    ("smoothing", "set smoothing = true instead"),
+    ("smoothingBucketSize", "set smoothing_bucket_size instead"),
+    (
+        "reset",
+        "it must be sent once and on purpose, and is never sent automatically: take it out",
+    ),
+];
+
+/// Whether a URL's host is this machine, going by its name or address alone.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name == "localhost.",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// A stream's URL (protocol notes, section 2), or all that is wrong with it.
+pub(super) fn stream_url(text: &str) -> Result<Url, String> {
+    let url = parse(text)?;
+    let mut problems = problems(&url);
+    for (name, _) in url.query_pairs() {
+        if let Some((own, instead)) = OWN_PARAMETERS.iter().find(|(own, _)| own.eq_ignore_ascii_case(&name)) {
+            problems.push(format!("its query has {own}: {instead}"));
+        }
+    }
+    if problems.is_empty() {
+        Ok(url)
+    } else {
+        Err(problems.join("; and "))
+    }
+}
+
+/// The URL of a token endpoint (protocol notes, section 7), or all that is wrong with it.
+pub(super) fn token_url(text: &str) -> Result<Url, String> {
+    let url = parse(text)?;
+    let problems = problems(&url);
+    if problems.is_empty() {
+        Ok(url)
+    } else {
+        Err(problems.join("; and "))
+    }
+}
+
+/// What two spellings of one URL have in common: order and emptiness of the query, a fragment and a dot after the host do not matter.
+pub(super) fn identity(text: &str) -> Option<String> {
+    let mut url = Url::parse(text).ok()?;
+    url.set_fragment(None);
+    let pairs: BTreeSet<(String, String)> = url
+        .query_pairs()
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect();
+    url.set_query(None);
+    if !pairs.is_empty() {
+        url.query_pairs_mut().extend_pairs(pairs);
+    }
+    if let Some(host) = url
+        .host_str()
+        .and_then(|host| host.strip_suffix('.'))
+        .map(str::to_owned)
+    {
+        url.set_host(Some(&host)).ok()?;
+    }
+    Some(url.into())
+}
+
+/// A host name that the token may be sent to, in lower case.
+pub(super) fn trusted_host(text: &str) -> Result<String, String> {
+    let host = text.to_ascii_lowercase();
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if host.contains('*') {
+        Err("has a wildcard; write the domain alone, its subdomains are meant too".to_owned())
+    } else if host.contains("://") || host.contains('/') {
+        Err("is a URL; write the host name alone".to_owned())
+    } else if host.contains(':') {
+        Err("has a port; write the host name alone".to_owned())
+    } else if host.len() > 253 || !host.split('.').all(is_label) {
+        Err("is not a host name".to_owned())
+    } else if !host.contains('.') && host != "localhost" {
+        Err("is a whole top-level domain, or a name without one; write the domain in full".to_owned())
+    } else {
+        Ok(host)
+    }
+}
+
+/// A list of brokers as librdkafka takes it: `host[:port]`, comma-separated.
+pub(super) fn brokers(text: &str) -> Result<String, String> {
+    let mut brokers = Vec::new();
+    for broker in text.split(',').map(str::trim) {
+        if !is_broker(broker) {
+            return Err(format!(
+                "{} is not host or host:port; write as in \"kafka1:9092,kafka2:9092\"",
+                super::tree::quoted(broker)
+            ));
+        }
+        brokers.push(broker);
+    }
+    Ok(brokers.join(","))
+}
+
+fn is_broker(text: &str) -> bool {
+    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+        match rest.split_once(']') {
+            Some((address, port)) if address.parse::<std::net::Ipv6Addr>().is_ok() => ("", port),
+            _ => return false,
+        }
+    } else {
+        let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+        if host.is_empty() {
+            return false;
+        }
+        (host, port)
+    };
+    let is_port =
+        |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    host.bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+}
+
+fn parse(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("is not a URL ({error}); write it whole, from https:// on"))?;
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(format!("is a {} URL; it must begin with https://", url.scheme()));
+    }
+    Ok(url)
+}
+
+fn problems(url: &Url) -> Vec<String> {
+    let mut problems = Vec::new();
+    if url.scheme() == "http" && !is_loopback(url) {
+        problems.push(
+            "http:// would send the secret in the clear, and is allowed to loopback hosts only; use https://"
+                .to_owned(),
+        );
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        problems.push("it has a user or password in it; take them out, they are not used".to_owned());
+    }
+    if url.fragment().is_some() {
+        problems.push("it has a fragment (#...), which is never sent; take it out".to_owned());
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_told_from_the_host_alone() {
+        for here in [
+            "http://localhost:1/",
+            "http://LOCALHOST/",
+            "http://127.0.0.1/",
+            "http://127.9.9.9/",
+            "http://[::1]:80/",
+            "http://2130706433/",
+        ] {
+            assert!(is_loopback(&Url::parse(here).unwrap()), "{here}");
+        }
+        for there in [
+            "http://localhost.example.com/",
+            "http://128.0.0.1/",
+            "http://0.0.0.0/",
+            "http://[::2]/",
+            "http://example.com/?localhost",
+            "data:localhost",
+        ] {
+            assert!(!is_loopback(&Url::parse(there).unwrap()), "{there}");
+        }
+    }
+
+    #[test]
+    fn two_spellings_of_one_url_have_one_identity() {
+        let same = |a: &str, b: &str| identity(a) == identity(b);
+        for other in [
+            "HTTPS://Livestream.Adobe.NET/s?beta=true&a=1",
+            "https://livestream.adobe.net:443/s?beta=true&a=1",
+            "https://livestream.adobe.net./s?beta=true&a=1",
+            "https://livestream.adobe.net/s?a=1&beta=true",
+            "https://livestream.adobe.net/x/../s?a=1&beta=true#there",
+        ] {
+            assert!(same("https://livestream.adobe.net/s?beta=true&a=1", other), "{other}");
+        }
+        assert!(same("https://a.example/s", "https://a.example/s?"));
+        for other in [
+            "https://a.example/s?beta=true",
+            "https://a.example/S",
+            "https://a.example:8443/s",
+            "http://a.example/s",
+        ] {
+            assert!(!same("https://a.example/s", other), "{other}");
+        }
+    }
+
+    #[test]
+    fn brokers_are_hosts_with_or_without_ports() {
+        for (given, taken) in [
+            ("localhost", "localhost"),
+            ("localhost:9092", "localhost:9092"),
+            ("a:1, b_2.example:65535 ,10.0.0.1", "a:1,b_2.example:65535,10.0.0.1"),
+            ("[::1]:9092", "[::1]:9092"),
+            ("[fe80::1]", "[fe80::1]"),
+        ] {
+            assert_eq!(brokers(given).as_deref(), Ok(taken));
+        }
+        for bad in [
+            "",
+            ",",
+            "a,",
+            ":9092",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:+1",
+            "a:b",
+            "a b",
+            "SSL://a:9092",
+            "u@a",
+            "[::1",
+            "[]:1",
+            "[::1]9092",
+            "::1",
+        ] {
+            assert!(brokers(bad).is_err(), "{bad}");
+        }
+    }
+}

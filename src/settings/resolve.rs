@@ -1,0 +1,194 @@
+//! The merged tree becomes [`Settings`], section by section: every section is read before any fault ends the work.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use config::{Map, Value};
+use tracing_subscriber::EnvFilter;
+
+use super::address;
+use super::credentials::{self, Credentials};
+use super::defaults;
+use super::fault::{Report, Reported};
+use super::kafka_properties;
+use super::resolved::{
+    AdminSettings, DedupMode, DedupSettings, JournalSettings, KafkaSettings, LogFormat, LogSettings, Settings,
+    StreamSettings,
+};
+use super::secret;
+use super::streams::{self, Output, Upstream};
+use super::tree::{Found, Section};
+
+/// What a configuration refers to and does not hold.
+pub(super) struct Surroundings {
+    /// Where relative secret files are looked for.
+    pub(super) base_dir: PathBuf,
+    /// Where they are looked for first: what the service manager set.
+    pub(super) credentials_directory: Option<PathBuf>,
+    /// The configuration file, if there is one and everybody may read it.
+    pub(super) open_file: Option<PathBuf>,
+}
+
+impl Surroundings {
+    /// For the file at `path`, or for none.
+    pub(super) fn new(base_dir: &Path, credentials_directory: Option<&str>, file: Option<&Path>) -> Self {
+        Self {
+            base_dir: base_dir.to_owned(),
+            credentials_directory: credentials_directory.filter(|path| !path.is_empty()).map(PathBuf::from),
+            open_file: file.filter(|path| secret::is_readable_by_all(path)).map(Path::to_owned),
+        }
+    }
+
+    /// Warns of a secret that stands in the configuration file, if everybody may read that.
+    pub(super) fn warn_of_secret(&self, key: String, report: &mut Report) {
+        if let Some(file) = &self.open_file {
+            let message = format!(
+                "is a secret in {}, which everybody on this machine may read; take that away with chmod o-r",
+                file.display()
+            );
+            report.warn(key, message);
+        }
+    }
+}
+
+/// Makes the settings, or reports all that is in the way.
+pub(super) fn resolve(
+    tree: Map<String, Value>,
+    around: &Surroundings,
+    report: &mut Report,
+) -> Result<Settings, Reported> {
+    Section::read(String::new(), tree, report, |root| settings(root, around))
+}
+
+fn settings(root: &mut Section<'_>, around: &Surroundings) -> Result<Settings, Reported> {
+    let state_dir = root.text("state_dir");
+    let shutdown_timeout = root.duration("shutdown_timeout", defaults::SHUTDOWN_TIMEOUTS);
+    let credentials = credentials::take(root, around);
+    let upstream = root.section("upstream", Upstream::take);
+    let (kafka, output) = root.section("kafka", |section| (kafka(section, around), Output::take(section)));
+    let journal = root.section("journal", journal);
+    let dedup = root.section("dedup", dedup);
+    let admin = root.section("admin", admin);
+    let log = root.section("log", log);
+    let streams = streams::take(root, &credentials, &upstream, &output);
+    let journal = holds_a_record(journal, &streams, root.report);
+    if let Ok(streams) = &streams {
+        warn_of_unused(&credentials, streams, root.report);
+    }
+    Ok(Settings {
+        state_dir: state_dir?.map_or_else(
+            || PathBuf::from(defaults::STATE_DIR),
+            |found| PathBuf::from(found.value),
+        ),
+        shutdown_timeout: shutdown_timeout?.map_or(defaults::SHUTDOWN_TIMEOUT, |found| found.value),
+        kafka: kafka?,
+        journal: journal?,
+        dedup: dedup?,
+        admin: admin?,
+        log: log?,
+        streams: streams?,
+    })
+}
+
+fn kafka(section: &mut Section<'_>, around: &Surroundings) -> Result<KafkaSettings, Reported> {
+    let brokers = section.parsed("brokers", "text in quotes", address::brokers);
+    let properties = kafka_properties::take(section);
+    if let Ok(properties) = &properties {
+        for key in properties.secrets_in_file() {
+            around.warn_of_secret(key, section.report);
+        }
+    }
+    Ok(KafkaSettings {
+        brokers: brokers?.map_or_else(|| defaults::BROKERS.to_owned(), |found| found.value),
+        properties: properties?.into_map(),
+    })
+}
+
+struct JournalDraft {
+    settings: JournalSettings,
+    max_bytes: Option<Found<u64>>,
+}
+
+fn journal(section: &mut Section<'_>) -> Result<JournalDraft, Reported> {
+    let sync_interval = section.duration("sync_interval", defaults::SYNC_INTERVALS);
+    let max_bytes = section.size("max_bytes", defaults::JOURNAL_SIZES);
+    let max_bytes = max_bytes?;
+    let settings = JournalSettings {
+        sync_interval: sync_interval?.map_or(defaults::SYNC_INTERVAL, |found| found.value),
+        max_bytes: max_bytes
+            .as_ref()
+            .map_or(defaults::JOURNAL_MAX_BYTES, |found| found.value),
+    };
+    Ok(JournalDraft { settings, max_bytes })
+}
+
+/// A journal that cannot hold the longest record that is let in would stand still at the first such record.
+fn holds_a_record(
+    journal: Result<JournalDraft, Reported>,
+    streams: &Result<Vec<StreamSettings>, Reported>,
+    report: &mut Report,
+) -> Result<JournalSettings, Reported> {
+    let JournalDraft { settings, max_bytes } = journal?;
+    let longest = streams.iter().flatten().max_by_key(|stream| stream.max_record_bytes);
+    if let (Some(found), Some(stream)) = (max_bytes, longest)
+        && found.value < stream.max_record_bytes as u64
+    {
+        let problem = format!(
+            "is less than one record of stream {} may have ({} bytes); raise it, or lower max_record_bytes",
+            stream.name, stream.max_record_bytes
+        );
+        return Err(found.fault(report, problem));
+    }
+    Ok(settings)
+}
+
+fn dedup(section: &mut Section<'_>) -> Result<DedupSettings, Reported> {
+    let modes = [
+        ("drop", DedupMode::Drop),
+        ("mark", DedupMode::Mark),
+        ("off", DedupMode::Off),
+    ];
+    let mode = section.choice("mode", &modes);
+    let window = section.duration("window", defaults::DEDUP_WINDOWS);
+    Ok(DedupSettings {
+        mode: mode?.map_or(DedupMode::Drop, |found| found.value),
+        window: window?.map_or(defaults::DEDUP_WINDOW, |found| found.value),
+    })
+}
+
+fn admin(section: &mut Section<'_>) -> Result<AdminSettings, Reported> {
+    let listen = section.parsed("listen", "text in quotes", |text| {
+        text.parse::<SocketAddr>()
+            .map_err(|_| "is not an address and port; write as in \"127.0.0.1:9600\" or \"[::1]:9600\"".to_owned())
+    });
+    Ok(AdminSettings {
+        listen: listen?.map_or(defaults::ADMIN_LISTEN, |found| found.value),
+    })
+}
+
+fn log(section: &mut Section<'_>) -> Result<LogSettings, Reported> {
+    let filter = section.parsed("filter", "text in quotes", |text| match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!(
+            "is not a log filter ({error}); write as in \"info\" or \"info,livestreamd=debug\""
+        )),
+    });
+    let formats = [
+        ("auto", LogFormat::Auto),
+        ("text", LogFormat::Text),
+        ("json", LogFormat::Json),
+    ];
+    let format = section.choice("format", &formats);
+    Ok(LogSettings {
+        filter: filter?.map_or_else(|| defaults::LOG_FILTER.to_owned(), |found| found.value),
+        format: format?.map_or(LogFormat::Auto, |found| found.value),
+    })
+}
+
+fn warn_of_unused(credentials: &Credentials, streams: &[StreamSettings], report: &mut Report) {
+    let used: BTreeSet<&str> = streams.iter().map(|stream| stream.credential.name.as_str()).collect();
+    for name in credentials.keys().filter(|name| !used.contains(name.as_str())) {
+        report.warn(format!("credentials.{name}"), "no stream uses it");
+    }
+}

@@ -1,0 +1,118 @@
+//! What `livestreamd check` shows of a configuration: what will be done, where, with what timings. Promise: no secret, and no value of a
+//! librdkafka property, because some of those are secrets.
+
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+use super::resolved::{DedupMode, Grant, LogFormat, MessageKey, SecretSource, Settings, StreamSettings};
+
+/// The settings for a person to read, several lines, each ended.
+pub fn summary(settings: &Settings) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write(&mut text, settings);
+    text
+}
+
+fn write(out: &mut String, settings: &Settings) -> fmt::Result {
+    writeln!(out, "state_dir     {}", settings.state_dir.display())?;
+    writeln!(out, "kafka         {}", settings.kafka.brokers)?;
+    if !settings.kafka.properties.is_empty() {
+        let names: Vec<&str> = settings.kafka.properties.keys().map(String::as_str).collect();
+        writeln!(out, "              properties set: {}", names.join(", "))?;
+    }
+    let journal = &settings.journal;
+    writeln!(
+        out,
+        "journal       up to {}, synced every {}",
+        size(journal.max_bytes),
+        time(journal.sync_interval)
+    )?;
+    match settings.dedup.mode {
+        DedupMode::Drop => writeln!(out, "dedup         drop repeats within {}", time(settings.dedup.window))?,
+        DedupMode::Mark => writeln!(out, "dedup         mark repeats within {}", time(settings.dedup.window))?,
+        DedupMode::Off => writeln!(out, "dedup         off")?,
+    }
+    writeln!(out, "admin         http://{}", settings.admin.listen)?;
+    let format = match settings.log.format {
+        LogFormat::Auto => "auto",
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
+    writeln!(out, "log           {}, {format}", settings.log.filter)?;
+    writeln!(out, "shutdown      within {}", time(settings.shutdown_timeout))?;
+    settings.streams.iter().try_for_each(|stream| write_stream(out, stream))
+}
+
+fn write_stream(out: &mut String, stream: &StreamSettings) -> fmt::Result {
+    writeln!(out, "stream {}", stream.name)?;
+    writeln!(out, "  url         {}", stream.url)?;
+    writeln!(out, "  suite       {}", stream.report_suite)?;
+    write!(out, "  credential  {}: ", stream.credential.name)?;
+    match &stream.credential.grant {
+        Grant::Client {
+            client_id,
+            client_secret,
+            token_url,
+            ..
+        } => {
+            writeln!(
+                out,
+                "client {client_id} at {token_url}, secret {}",
+                place(client_secret)
+            )?;
+        }
+        Grant::Token { token, .. } => writeln!(out, "access token {}", place(token))?,
+    }
+    let key = match stream.key {
+        MessageKey::Visitor => "visitor",
+        MessageKey::Hit => "hit",
+        MessageKey::ReportSuite => "report_suite",
+        MessageKey::None => "none",
+    };
+    writeln!(
+        out,
+        "  topic       {}, key {key}, dead letters to {}",
+        stream.topic, stream.dead_letter_topic
+    )?;
+    write!(
+        out,
+        "  connections {} of {}",
+        stream.connections, stream.max_connections
+    )?;
+    match stream.smoothing {
+        None => writeln!(out)?,
+        Some(smoothing) => match smoothing.bucket_seconds {
+            None => writeln!(out, ", smoothed")?,
+            Some(seconds) => writeln!(out, ", smoothed over {seconds} s")?,
+        },
+    }
+    writeln!(
+        out,
+        "  timings     cooldown {}, connect {}, stall {}, backfill {}, long retry {}",
+        time(stream.cooldown),
+        time(stream.connect_timeout),
+        time(stream.stall_timeout),
+        time(stream.backfill_horizon),
+        time(stream.long_retry)
+    )?;
+    writeln!(out, "  records     up to {}", size(stream.max_record_bytes as u64))?;
+    writeln!(out, "  trusts      {}", stream.trusted_hosts.join(", "))
+}
+
+fn place(source: &SecretSource) -> String {
+    match source {
+        SecretSource::Inline(_) => "given inline".to_owned(),
+        SecretSource::File(path) => format!("in {}", path.display()),
+    }
+}
+
+fn time(duration: Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(duration)
+}
+
+fn size(bytes: u64) -> impl fmt::Display {
+    ByteSize(bytes).display().iec()
+}
