@@ -137,7 +137,8 @@ pub enum SecretSource {
 pub struct KafkaSettings {
     /// `bootstrap.servers`.
     pub brokers: String,
-    /// `[kafka.properties]` as given, checked against what would break the promise of delivery. May hold secrets: not printed.
+    /// `[kafka.properties]`, checked against what would break the promise of delivery; each under its one name
+    /// ([`super::canonical_property`]), so that it meets a default of ours under the same. May hold secrets: not printed.
     pub properties: BTreeMap<String, String>,
 }
 

@@ -18,6 +18,9 @@ use super::tree::{noun, unknown_key};
 /// The largest configuration file that is read; ours has a few KiB.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
+/// What the YAML reader says of a key that stands twice.
+const DOUBLED: &str = "duplicated key in mapping";
+
 /// How a configuration is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -139,6 +142,14 @@ pub(super) fn merge(
     env: impl IntoIterator<Item = (String, String)>,
     report: &mut Report,
 ) -> Result<Map<String, Value>, Reported> {
+    let text_is_deep = if format == Format::Yaml { too_deep(text) } else { None };
+    if let Some(line) = text_is_deep {
+        return Err(report.fault(
+            &Place::file(name),
+            None,
+            format!("line {line} is nested more deeply than any configuration"),
+        ));
+    }
     let file = match File::from_str(text.strip_prefix('\u{feff}').unwrap_or(text), format.reader()).collect() {
         Ok(tree) => prune(tree, report),
         Err(error) => return Err(report.fault(&Place::file(name), None, explain(format, error))),
@@ -263,6 +274,21 @@ fn table(place: &Place, value: Value, report: &mut Report) -> Option<Map<String,
     None
 }
 
+/// The first line that is indented further, or opens more lists, than a configuration has use for. The YAML reader calls itself for each
+/// level of block nesting, without an end (the readers of TOML and JSON have one).
+fn too_deep(text: &str) -> Option<usize> {
+    let is_deep = |line: &str| {
+        let indentation = line.len() - line.trim_start().len();
+        let opened = line
+            .as_bytes()
+            .windows(2)
+            .filter(|pair| b"-?".contains(&pair[0]) && b" \t".contains(&pair[1]))
+            .count();
+        indentation > 256 || opened > 64
+    };
+    text.lines().position(is_deep).map(|line| line + 1)
+}
+
 /// What is wrong with the syntax, and where, without a word of the text itself: the line may hold a secret.
 fn explain(format: Format, error: ConfigError) -> String {
     let ConfigError::FileParse { cause, .. } = error else {
@@ -292,8 +318,13 @@ fn explain(format: Format, error: ConfigError) -> String {
         (Some(line), Some(column)) => format!("line {line}, column {column} "),
         _ => String::new(),
     };
-    let quotes_the_text = format == Format::Yaml && reason.contains(['"', '`', '\'']);
-    let reason = if quotes_the_text || reason.is_empty() {
+    // The YAML reader repeats a doubled key, and one character that it did not expect; everything else that it says is its own.
+    let reason = if reason.ends_with(DOUBLED) {
+        DOUBLED
+    } else {
+        reason.as_str()
+    };
+    let reason = if reason.is_empty() || reason.contains('"') {
         String::new()
     } else {
         format!(": {reason}")
