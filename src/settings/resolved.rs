@@ -1,6 +1,6 @@
 //! Settings as the daemon uses them: typed, complete, and correct by construction. Nothing here is optional that the daemon needs.
 //!
-//! Only [`super::resolve`] makes these from outside input; whoever holds one need not check it again.
+//! Only `settings::resolve` makes these from outside input; whoever holds one need not check it again.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

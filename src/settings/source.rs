@@ -5,6 +5,7 @@
 //! and its syntax errors quote the line, which may hold a secret (so only the place and the reason are passed on). Keys below the top
 //! keep their dots, which `[kafka.properties]` needs.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::path::Path;
@@ -187,10 +188,8 @@ impl Source for Layer {
 /// section (YAML has those without a table) becomes an empty table. `[kafka.properties]` becomes flat: an unquoted `linger.ms = 5` in
 /// TOML is a table in a table, and means the same as the quoted one.
 fn prune(tree: Map<String, Value>, report: &mut Report) -> Map<String, Value> {
-    let mut entries: Vec<_> = tree.into_iter().collect();
-    entries.sort_by(|(a, _), (b, _)| a.cmp(b));
     let mut kept = Map::new();
-    for (key, value) in entries {
+    for (key, value) in in_order(tree) {
         let place = Place::file(key.as_str());
         let value = match shape_of(&key) {
             None => {
@@ -218,7 +217,7 @@ fn prune(tree: Map<String, Value>, report: &mut Report) -> Map<String, Value> {
 
 fn named(key: &str, sections: Map<String, Value>, report: &mut Report) -> Map<String, Value> {
     let mut kept = Map::new();
-    for (name, value) in sections {
+    for (name, value) in in_order(sections) {
         if let Some(section) = table(&Place::file(format!("{key}.{name}")), value, report) {
             kept.insert(name, section.into());
         }
@@ -239,7 +238,7 @@ fn kafka(mut section: Map<String, Value>, report: &mut Report) -> Map<String, Va
 }
 
 fn flatten(prefix: &str, nested: Map<String, Value>, flat: &mut Map<String, Value>, report: &mut Report) {
-    for (key, value) in nested {
+    for (key, value) in in_order(nested) {
         let name = if prefix.is_empty() {
             key
         } else {
@@ -256,6 +255,11 @@ fn flatten(prefix: &str, nested: Map<String, Value>, flat: &mut Map<String, Valu
             );
         }
     }
+}
+
+/// `config` has its tables in no order; faults are to come in one.
+fn in_order(table: Map<String, Value>) -> BTreeMap<String, Value> {
+    table.into_iter().collect()
 }
 
 /// The table that belongs here; an empty value or an empty list counts as one that is empty.
