@@ -65,9 +65,9 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn get(&self, name: &str) -> Option<String> {
-        let in_body = || match self.body.get(name)? {
-            serde_json::Value::String(text) => Some(text.clone()),
-            other => Some(other.to_string()),
+        let in_body = || {
+            let value = self.body.get(name)?;
+            Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         };
         self.request.parameter(name).or_else(in_body)
     }

@@ -24,6 +24,7 @@ const KEPT_RECORDS: usize = 5_000_000;
 /// It issues access tokens to anybody, serves made-up hits as Adobe Analytics Live Stream does, and lets things go wrong when told
 /// to. While it runs, `curl http://127.0.0.1:8088/_sim` says what can be asked of it.
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct SimulateArgs {
     /// Address and port to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8088")]
@@ -85,7 +86,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "HOPS", default_value_t = 0)]
     pub redirects: u8,
 
-    /// Where redirects lead, such as https://stream.example.net; by default back to the simulator
+    /// Where redirects lead, such as `https://stream.example.net`; by default back to the simulator
     #[arg(long, value_name = "URL", requires = "redirects")]
     pub redirect_to: Option<String>,
 
@@ -242,7 +243,7 @@ impl SimulateArgs {
 }
 
 /// How long `/api/2` takes to be enabled (protocol notes, section 4).
-const API2_DELAY: Duration = Duration::from_secs(15 * 60);
+const API2_DELAY: Duration = Duration::from_mins(15);
 
 impl SimulatorSettings {
     /// Keeps what is allowed for well below the cooldown.
@@ -334,7 +335,7 @@ mod tests {
         assert_eq!(settings.listen.to_string(), "127.0.0.1:8088");
         assert_eq!(settings.streams[0].name, "examplecomprod");
         assert_eq!(settings.streams[0].report_suite, "examplecomprod");
-        assert_eq!(settings.cooldown, Duration::from_secs(60));
+        assert_eq!(settings.cooldown, Duration::from_mins(1));
     }
 
     #[test]

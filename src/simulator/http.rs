@@ -173,15 +173,15 @@ impl Answer {
     }
 
     /// With one more header.
-    pub(super) fn header(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.headers.push((name, value.to_string()));
+    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
         self
     }
 
     /// With `Retry-After`, if there is one.
     pub(super) fn retry_after(self, secs: Option<u64>) -> Self {
         match secs {
-            Some(secs) => self.header("Retry-After", secs),
+            Some(secs) => self.header("Retry-After", secs.to_string()),
             None => self,
         }
     }

@@ -48,7 +48,7 @@ impl Default for SimulatorSettings {
             seed: 1,
             streams: Vec::new(),
             tokens: TokenRules::default(),
-            cooldown: Duration::from_secs(60),
+            cooldown: Duration::from_mins(1),
             // A little less than the cooldown: whoever waits it out gets in.
             linger: Duration::from_secs(45),
             // A busy two-core machine has been seen to schedule a task this late.
@@ -179,7 +179,7 @@ impl Backfill {
     pub const fn both(repeat_last: usize) -> Self {
         Self {
             repeat_last,
-            missed_within: Some(Duration::from_secs(180)),
+            missed_within: Some(Duration::from_mins(3)),
         }
     }
 }
@@ -292,7 +292,7 @@ impl Default for TokenRules {
     fn default() -> Self {
         Self {
             client: None,
-            lifetime: Duration::from_secs(24 * 60 * 60),
+            lifetime: Duration::from_hours(24),
             also_valid: Vec::new(),
             required: true,
         }

@@ -205,13 +205,12 @@ impl Source {
             return None;
         }
         match self.rate {
-            Rate::Silent => None,
             Rate::Unlimited => Some(TICK),
             Rate::PerSecond(rate) if rate > 0.0 => {
                 let secs = ((1.0 - self.accrued) / rate).clamp(0.0, 3_600.0);
                 Some(Duration::from_secs_f64(secs).max(TICK))
             }
-            Rate::PerSecond(_) => None,
+            Rate::Silent | Rate::PerSecond(_) => None,
         }
     }
 

@@ -448,12 +448,12 @@ impl<'a> Connection<'a> {
             fingerprint: fingerprint(record),
             kind,
         });
-        let line_end: &[u8] = match self.stream.settings.body.line_end {
-            LineEnd::CrLf => b"\r\n",
-            LineEnd::Lf => b"\n",
-            LineEnd::Mixed if self.random.once_in(2) => b"\n",
-            LineEnd::Mixed => b"\r\n",
+        let bare = match self.stream.settings.body.line_end {
+            LineEnd::CrLf => false,
+            LineEnd::Lf => true,
+            LineEnd::Mixed => self.random.once_in(2),
         };
+        let line_end: &[u8] = if bare { b"\n" } else { b"\r\n" };
         self.batch.raw.extend_from_slice(line_end);
     }
 

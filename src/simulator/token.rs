@@ -1,6 +1,7 @@
 //! The token endpoint, and which tokens are valid (protocol notes, section 7).
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ impl Tokens {
         }
         let mut token = String::from("simulated-");
         for byte in Sha256::digest(format!("{}/{}", book.salt, book.issued)) {
-            token.push_str(&format!("{byte:02x}"));
+            let _ = write!(token, "{byte:02x}");
         }
         book.valid.insert(token.clone(), now + self.rules.lifetime);
         token
@@ -159,7 +160,7 @@ impl Tokens {
 mod tests {
     use super::*;
 
-    const HOUR: Duration = Duration::from_secs(3_600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     #[test]
     fn a_token_is_valid_until_it_expires_or_is_revoked() {

@@ -175,11 +175,7 @@ impl Reply {
 /// Decodes as much as can be.
 pub fn decode(body: &[u8], chunked: bool) -> Body {
     let (packed, last_chunk) = if chunked { dechunk(body) } else { (body.to_vec(), false) };
-    let mut plain = Vec::new();
-    let trailer = flate2::read::MultiGzDecoder::new(&packed[..])
-        .read_to_end(&mut plain)
-        .is_ok()
-        && !packed.is_empty();
+    let (mut plain, trailer) = gunzip(&packed);
     let end = plain.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let rest = plain.split_off(end);
     let lines = plain.split_inclusive(|byte| *byte == b'\n').map(|line| {
@@ -194,6 +190,19 @@ pub fn decode(body: &[u8], chunked: bool) -> Body {
         last_chunk,
         trailer,
         error: None,
+    }
+}
+
+/// Inflates one byte at a time, because flate2 keeps back what it inflated in the very call that fails.
+fn gunzip(packed: &[u8]) -> (Vec<u8>, bool) {
+    let mut decoder = flate2::read::MultiGzDecoder::new(packed);
+    let (mut plain, mut byte) = (Vec::new(), [0]);
+    loop {
+        match decoder.read(&mut byte) {
+            Ok(0) => return (plain, !packed.is_empty()),
+            Ok(_) => plain.push(byte[0]),
+            Err(_) => return (plain, false),
+        }
     }
 }
 

@@ -246,7 +246,7 @@ async fn what_cannot_be_served_is_refused_at_the_start() {
         it.tls = Some(TlsIdentity::Pem {
             certificate: "/no/cert".into(),
             key: "/no/key".into(),
-        })
+        });
     })
     .await;
     assert!(pem.starts_with("/no/cert: "), "{pem}");
