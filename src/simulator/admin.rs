@@ -2,7 +2,8 @@
 //!
 //! It asks for no password: the simulator is for trials, and listens on loopback unless told otherwise.
 
-use super::faults::{Fault, FaultError, TokenFault};
+use super::fault_text::FaultError;
+use super::faults::{Fault, TokenFault};
 use super::http::{Answer, Request, Unreadable};
 use super::ledger_file;
 use super::settings::Rate;

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::faults::{Fault, StreamFault};
-use super::ledger::LedgerSummary;
+use super::ledger_entries::LedgerSummary;
 use super::settings::{
     Api2, AtTotal, Backfill, BodyStyle, Chaos, LineEnd, PlannedFault, Rate, Redirect, RedirectTarget, SimulatedStream,
     SimulatorSettings, TlsIdentity, TokenRules,

@@ -23,7 +23,7 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Mutex;
 
-use super::ledger::{Accept, End, RecordEntry, RecordKind, TokenFetch};
+use super::ledger_entries::{Accept, End, RecordEntry, RecordKind, TokenFetch};
 
 /// The file. After a failed write it takes no more, and that was logged.
 #[derive(Debug)]
@@ -147,7 +147,7 @@ fn line<T: Serialize>(kind: &'static str, connection: Option<u64>, rest: &T) -> 
 #[cfg(test)]
 mod tests {
     use super::super::hits::HitId;
-    use super::super::ledger::EndedBy;
+    use super::super::ledger_entries::EndedBy;
     use super::*;
 
     #[tokio::test]

@@ -8,15 +8,16 @@
 //! | --- | --- |
 //! | `settings` | what it is told before it starts |
 //! | `args` | the same from a command line |
-//! | `service` | accepts connections; which request gets which answer |
+//! | `service`, `attempt` | accepts connections, and routes requests; what a request for a stream is granted |
 //! | `http`, `socket` | one request, one plain answer; one connection and the ways to end it |
 //! | `token`, `admin` | the token endpoint; `/_sim` for people and judges outside the process |
 //! | `slots` | pure: who gets 409, and who came early |
 //! | `source` | pure: which hits are due for which connection, and what comes after a reconnect |
 //! | `hits`, `vocabulary`, `random` | makes hits, again and again the same from a seed |
-//! | `stream`, `wire` | writes one stream; gzip and chunked coding |
-//! | `faults` | what can be made to go wrong |
-//! | `ledger`, `ledger_file` | what was done, to judge a run by |
+//! | `stream` | one stream that is open: when which records go, what goes wrong, how it ends |
+//! | `body`, `wire` | records into batches; gzip and chunked coding |
+//! | `faults`, `fault_text` | what can be made to go wrong; the same as people write it |
+//! | `ledger`, `ledger_entries`, `ledger_file` | what was done, to judge a run by |
 //!
 //! # In a test
 //!
@@ -46,10 +47,14 @@
 
 mod admin;
 mod args;
+mod attempt;
+mod body;
+mod fault_text;
 mod faults;
 mod hits;
 mod http;
 mod ledger;
+mod ledger_entries;
 mod ledger_file;
 mod random;
 mod service;
@@ -76,10 +81,12 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 pub use args::{SimulateArgs, SimulateError, run};
-pub use faults::{AttemptFault, Fault, FaultError, Garbage, MOST_OVERSIZED, StreamFault, TokenFault};
+pub use fault_text::FaultError;
+pub use faults::{AttemptFault, Fault, Garbage, MOST_OVERSIZED, StreamFault, TokenFault};
 pub use hits::{HitId, HitMaker, sequence_of};
-pub use ledger::{
-    Accept, End, EndedBy, Ledger, LedgerSummary, RecordEntry, RecordKind, TokenFetch, TokenSeen, fingerprint,
+pub use ledger::Ledger;
+pub use ledger_entries::{
+    Accept, End, EndedBy, LedgerSummary, RecordEntry, RecordKind, TokenFetch, TokenSeen, fingerprint,
 };
 pub use settings::{
     Api2, AtTotal, Backfill, BodyStyle, Chaos, LineEnd, PlannedFault, Rate, Redirect, RedirectTarget, SimulatedStream,

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::faults::TokenFault;
 use super::http::Answer;
-use super::ledger::TokenSeen;
+use super::ledger_entries::TokenSeen;
 use super::settings::TokenRules;
 
 /// The most tokens that are valid at once; beyond, the one that expires first goes.

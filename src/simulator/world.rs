@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::faults::{AttemptFault, Fault, FaultError, StreamFault};
+use super::fault_text::FaultError;
+use super::faults::{AttemptFault, Fault, StreamFault};
 use super::hits::HitMaker;
 use super::ledger::Ledger;
 use super::random::key_of;
