@@ -1,0 +1,204 @@
+//! The journal, held in memory and bounded by bytes. A restart forgets it; everything else is as the durable journal will have it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use thiserror::Error;
+use tokio::sync::{Notify, Semaphore};
+
+use super::{Batch, DEFAULT_CURSOR, NewBatch, Position};
+
+/// Why a batch was not appended. Nothing of it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AppendError {
+    /// [`Journal::close`] was called.
+    #[error("the journal is closed")]
+    Closed,
+}
+
+/// One stream's journal, shared by its connection slots, which append, and by one forwarder for each cursor.
+#[derive(Debug)]
+pub struct Journal {
+    max_bytes: u64,
+    /// A permit for each byte that may still be appended. Its queue is what makes waiting writers take turns.
+    room: Semaphore,
+    /// How many appends are waiting for room.
+    waiting: AtomicUsize,
+    appended: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// What some cursor has not passed yet, in order and without gaps.
+    batches: VecDeque<Arc<Batch>>,
+    /// The position of the next append.
+    end: Position,
+    /// At least [`DEFAULT_CURSOR`].
+    cursors: BTreeMap<String, Position>,
+    closed: bool,
+}
+
+impl Journal {
+    /// An empty journal that holds up to `max_bytes`, headers included; at least enough for one batch, whatever its size.
+    pub fn in_memory(max_bytes: u64) -> Self {
+        let max_bytes = max_bytes.clamp(1, MOST_BYTES);
+        Self {
+            max_bytes,
+            room: Semaphore::new(max_bytes as usize),
+            waiting: AtomicUsize::new(0),
+            appended: Notify::new(),
+            state: Mutex::new(State {
+                batches: VecDeque::new(),
+                end: Position::default(),
+                cursors: BTreeMap::from([(DEFAULT_CURSOR.to_owned(), Position::default())]),
+                closed: false,
+            }),
+        }
+    }
+
+    /// Appends a batch, and says where it stands. While the journal is full this waits, and those who wait take turns in the
+    /// order in which they came. A batch larger than the whole journal waits until that is empty.
+    ///
+    /// Dropping the future is safe: then either all of the batch was appended, or nothing.
+    ///
+    /// # Errors
+    /// [`AppendError::Closed`], also for those who wait when the journal is closed.
+    pub async fn append(&self, batch: NewBatch) -> Result<Position, AppendError> {
+        let permits = self.permits(batch.size());
+        let permit = match self.room.try_acquire_many(permits) {
+            Ok(permit) => permit,
+            Err(_) => {
+                let _waiting = CountedIn::new(&self.waiting);
+                self.room.acquire_many(permits).await.map_err(|_| AppendError::Closed)?
+            }
+        };
+        let mut state = self.state();
+        if state.closed {
+            return Err(AppendError::Closed);
+        }
+        // Given back by `advance`, when every cursor has passed the batch.
+        permit.forget();
+        let batch = batch.at(state.end);
+        let position = batch.position;
+        state.end = batch.end();
+        state.batches.push_back(Arc::new(batch));
+        drop(state);
+        self.appended.notify_waiters();
+        Ok(position)
+    }
+
+    /// True while an append waits for room.
+    pub fn is_full(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// How many bytes, headers included, the slowest cursor has before it.
+    pub fn backlog_bytes(&self) -> u64 {
+        let state = self.state();
+        state.end.since(state.slowest())
+    }
+
+    /// The position that the next append gets.
+    pub fn end(&self) -> Position {
+        self.state().end
+    }
+
+    /// The batch that holds `from`, or the first one after it. Waits for it to be appended; `None` once the journal is closed and
+    /// there is no such batch.
+    pub async fn next(&self, from: Position) -> Option<Arc<Batch>> {
+        loop {
+            // Made before looking, so that no append goes unnoticed between looking and waiting.
+            let appended = self.appended.notified();
+            {
+                let state = self.state();
+                let index = state.batches.partition_point(|batch| batch.end() <= from);
+                if let Some(batch) = state.batches.get(index) {
+                    return Some(Arc::clone(batch));
+                }
+                if state.closed {
+                    return None;
+                }
+            }
+            appended.await;
+        }
+    }
+
+    /// Where the named cursor stands: everything before is delivered. A new name starts at the oldest batch still here.
+    pub fn cursor(&self, name: &str) -> Position {
+        let mut state = self.state();
+        if let Some(cursor) = state.cursors.get(name) {
+            return *cursor;
+        }
+        let oldest = state.batches.front().map_or(state.end, |batch| batch.position);
+        state.cursors.insert(name.to_owned(), oldest);
+        oldest
+    }
+
+    /// Moves the named cursor on to `position`, and frees what every cursor has passed. A cursor never goes back, nor beyond what
+    /// was appended.
+    pub fn advance(&self, name: &str, position: Position) {
+        let mut state = self.state();
+        let position = position.min(state.end);
+        match state.cursors.get_mut(name) {
+            Some(cursor) => *cursor = position.max(*cursor),
+            None => drop(state.cursors.insert(name.to_owned(), position)),
+        }
+        let slowest = state.slowest();
+        let passed = state.batches.partition_point(|batch| batch.end() <= slowest);
+        let freed: usize = state
+            .batches
+            .drain(..passed)
+            .map(|batch| self.permits(batch.end().since(batch.position)) as usize)
+            .sum();
+        drop(state);
+        self.room.add_permits(freed);
+    }
+
+    /// Refuses further appends. What is here can still be read, and the readers learn when they have come to the end.
+    pub fn close(&self) {
+        self.state().closed = true;
+        self.room.close();
+        self.appended.notify_waiters();
+    }
+
+    /// What a batch of this size takes of the room. Never more than there is, so that a larger one can be admitted at all.
+    fn permits(&self, size: u64) -> u32 {
+        size.min(self.max_bytes) as u32
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No method panics while it holds the lock, so a poisoned one is as good as any.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn slowest(&self) -> Position {
+        self.cursors.values().min().copied().unwrap_or(self.end)
+    }
+}
+
+/// A semaphore hands out at most `u32::MAX` permits at a time, so a memory journal is no larger than that.
+const MOST_BYTES: u64 = u32::MAX as u64;
+
+/// Counts its owner in for as long as it lives, so that a cancelled wait is counted out again.
+struct CountedIn<'a>(&'a AtomicUsize);
+
+impl<'a> CountedIn<'a> {
+    fn new(counter: &'a AtomicUsize) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter)
+    }
+}
+
+impl Drop for CountedIn<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;
