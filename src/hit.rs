@@ -99,11 +99,14 @@ pub struct Records<'a> {
     offset: usize,
 }
 
-impl<'a> Records<'a> {
+impl Records<'_> {
     /// The same records, but only those that begin at `offset` or after it.
     #[must_use]
     pub fn starting_at(self, offset: usize) -> Self {
-        Self { offset: offset.min(self.batch.len()), ..self }
+        Self {
+            offset: offset.min(self.batch.len()),
+            ..self
+        }
     }
 }
 
@@ -118,7 +121,11 @@ impl<'a> Iterator for Records<'a> {
             None => (rest, rest.len()),
         };
         self.offset += length;
-        Some(Record { offset, end: self.offset, bytes: line.strip_suffix(b"\r").unwrap_or(line) })
+        Some(Record {
+            offset,
+            end: self.offset,
+            bytes: line.strip_suffix(b"\r").unwrap_or(line),
+        })
     }
 }
 
@@ -147,7 +154,10 @@ impl<'de> Visitor<'de> for HitVisitor {
             }
         }
         let [hit_high, hit_low, visitor_high, visitor_low] = found.map(Found::id);
-        Ok(Hit { hit_id: hit_high.zip(hit_low), visitor_id: visitor_high.zip(visitor_low) })
+        Ok(Hit {
+            hit_id: hit_high.zip(hit_low),
+            visitor_id: visitor_high.zip(visitor_low),
+        })
     }
 }
 
@@ -184,7 +194,10 @@ struct Key(Option<usize>);
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let quoted = <&RawValue>::deserialize(deserializer)?.get();
-        let raw = quoted.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(quoted);
+        let raw = quoted
+            .strip_prefix('"')
+            .and_then(|key| key.strip_suffix('"'))
+            .unwrap_or(quoted);
         let key = if raw.contains('\\') {
             // A lone surrogate cannot be decoded; no wanted key holds one.
             serde_json::from_str(quoted).map_or(Cow::Borrowed(""), Cow::<str>::Owned)
@@ -205,10 +218,17 @@ mod tests {
         hit_id: Some((2_948_027_281_753_079_808, 4_948_646_782_672_799_561)),
         visitor_id: Some((u64::MAX, 0)),
     };
-    const NO_IDS: Hit = Hit { hit_id: None, visitor_id: None };
+    const NO_IDS: Hit = Hit {
+        hit_id: None,
+        visitor_id: None,
+    };
 
     fn nested(open: &str, close: &str, depth: usize) -> String {
-        format!("{{\"a\":{}1{},\"hitIdHigh\":1,\"hitIdLow\":2}}", open.repeat(depth), close.repeat(depth))
+        format!(
+            "{{\"a\":{}1{},\"hitIdHigh\":1,\"hitIdLow\":2}}",
+            open.repeat(depth),
+            close.repeat(depth)
+        )
     }
 
     #[test]
@@ -220,13 +240,41 @@ mod tests {
     #[test]
     fn an_object_is_a_hit_whatever_its_ids_are_like() {
         for high in [
-            "\"7\"", "-1", "-0", "1.0", "1.5", "1e3", "1E400", "-1e400", "null", "true", "[1]", "{\"a\":1}", "\"\\ud800\"",
-            "18446744073709551616", "340282366920938463463374607431768211456",
+            "\"7\"",
+            "-1",
+            "-0",
+            "1.0",
+            "1.5",
+            "1e3",
+            "1E400",
+            "-1e400",
+            "null",
+            "true",
+            "[1]",
+            "{\"a\":1}",
+            "\"\\ud800\"",
+            "18446744073709551616",
+            "340282366920938463463374607431768211456",
         ] {
             let record = format!("{{\"hitIdHigh\":{high},\"hitIdLow\":2,\"visIdHigh\":3,\"visIdLow\":4}}");
-            assert_eq!(inspect(record.as_bytes()), Ok(Hit { hit_id: None, visitor_id: Some((3, 4)) }), "{record}");
+            assert_eq!(
+                inspect(record.as_bytes()),
+                Ok(Hit {
+                    hit_id: None,
+                    visitor_id: Some((3, 4))
+                }),
+                "{record}"
+            );
         }
-        for record in ["{}", " { } ", "{\"hitIdLow\":2}", "{\"hitIdHigh\":1}", "{\"\":0}", "{\"a\":1e999}", "{\"\\ud800\":1}"] {
+        for record in [
+            "{}",
+            " { } ",
+            "{\"hitIdLow\":2}",
+            "{\"hitIdHigh\":1}",
+            "{\"\":0}",
+            "{\"a\":1e999}",
+            "{\"\\ud800\":1}",
+        ] {
             assert_eq!(inspect(record.as_bytes()), Ok(NO_IDS), "{record}");
         }
     }
@@ -246,13 +294,23 @@ mod tests {
 
     #[test]
     fn keys_with_escapes_are_decoded_before_they_are_compared() {
-        let record = br#"{"hitId\u0048igh":1,"\u0068itIdLow":2,"visIdHigh\u0000":3,"visIdHigh":4,"\"visIdLow":5,"visIdLow":6}"#;
-        assert_eq!(inspect(record), Ok(Hit { hit_id: Some((1, 2)), visitor_id: Some((4, 6)) }));
+        let record =
+            br#"{"hitId\u0048igh":1,"\u0068itIdLow":2,"visIdHigh\u0000":3,"visIdHigh":4,"\"visIdLow":5,"visIdLow":6}"#;
+        assert_eq!(
+            inspect(record),
+            Ok(Hit {
+                hit_id: Some((1, 2)),
+                visitor_id: Some((4, 6))
+            })
+        );
     }
 
     #[test]
     fn ids_of_nested_objects_are_not_the_hit_s() {
-        assert_eq!(inspect(br#"{"a":{"hitIdHigh":1,"hitIdLow":2},"b":"\"hitIdHigh\":1"}"#), Ok(NO_IDS));
+        assert_eq!(
+            inspect(br#"{"a":{"hitIdHigh":1,"hitIdLow":2},"b":"\"hitIdHigh\":1"}"#),
+            Ok(NO_IDS)
+        );
     }
 
     #[test]
@@ -304,7 +362,10 @@ mod tests {
     fn a_million_nested_brackets_neither_overflow_the_stack_nor_hide_the_ids() {
         // A small stack, so that one frame a bracket could not pass by luck.
         let deep = std::thread::Builder::new().stack_size(64 * 1024).spawn(|| {
-            let ids = Hit { hit_id: Some((1, 2)), visitor_id: None };
+            let ids = Hit {
+                hit_id: Some((1, 2)),
+                visitor_id: None,
+            };
             assert_eq!(inspect(nested("[", "]", 1_000_000).as_bytes()), Ok(ids));
             assert_eq!(inspect(nested("{\"b\":", "}", 1_000_000).as_bytes()), Ok(ids));
             assert_eq!(inspect(nested("[", "", 1_000_000).as_bytes()), Err(NotAHit::NotJson));
@@ -319,7 +380,9 @@ mod tests {
 
     #[test]
     fn records_are_split_at_lf_and_lose_one_cr() {
-        let found: Vec<_> = records(b"a\r\n\r\nbc\n\n\rd\r\r\ne\r").map(|r| (r.offset, r.end, r.bytes)).collect();
+        let found: Vec<_> = records(b"a\r\n\r\nbc\n\n\rd\r\r\ne\r")
+            .map(|r| (r.offset, r.end, r.bytes))
+            .collect();
         let expected: Vec<(usize, usize, &[u8])> = vec![
             (0, 3, b"a"),
             (3, 5, b""),
@@ -330,12 +393,18 @@ mod tests {
         ];
         assert_eq!(found, expected);
         assert_eq!(records(b"").count(), 0);
-        assert_eq!(records(b"a\nb\n").starting_at(2).map(|r| r.offset).collect::<Vec<_>>(), [2]);
+        assert_eq!(
+            records(b"a\nb\n").starting_at(2).map(|r| r.offset).collect::<Vec<_>>(),
+            [2]
+        );
         assert_eq!(records(b"a\n").starting_at(99).count(), 0);
     }
 
     fn any_json() -> impl Strategy<Value = Value> {
-        let key = prop_oneof![prop::sample::select(WANTED.to_vec()).prop_map(String::from), any::<String>()];
+        let key = prop_oneof![
+            prop::sample::select(WANTED.to_vec()).prop_map(String::from),
+            any::<String>()
+        ];
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),
@@ -413,6 +482,9 @@ mod tests {
             "visIdHigh": 1_944_017_885_723_175_213_u64, "visIdLow": 2_512_895_455_560_210_216_u64, "revenue": 1799});
         let hit = inspect(sample.to_string().as_bytes()).unwrap();
         assert_eq!(hit.hit_id, IDS.hit_id);
-        assert_eq!(hit.visitor_id, Some((1_944_017_885_723_175_213, 2_512_895_455_560_210_216)));
+        assert_eq!(
+            hit.visitor_id,
+            Some((1_944_017_885_723_175_213, 2_512_895_455_560_210_216))
+        );
     }
 }

@@ -48,8 +48,19 @@ impl NewBatch {
 
     /// Gives the batch its place.
     pub fn at(self, position: Position) -> Batch {
-        let Self { kind, received_ms, slot, bytes } = self;
-        Batch { position, kind, received_ms, slot, bytes }
+        let Self {
+            kind,
+            received_ms,
+            slot,
+            bytes,
+        } = self;
+        Batch {
+            position,
+            kind,
+            received_ms,
+            slot,
+            bytes,
+        }
     }
 }
 
@@ -91,8 +102,12 @@ mod tests {
 
     #[test]
     fn offsets_and_positions_are_each_other_s_inverse() {
-        let new =
-            NewBatch { kind: BatchKind::Records, received_ms: 1, slot: 0, bytes: Bytes::from_static(b"a\nb\n") };
+        let new = NewBatch {
+            kind: BatchKind::Records,
+            received_ms: 1,
+            slot: 0,
+            bytes: Bytes::from_static(b"a\nb\n"),
+        };
         assert_eq!(new.size(), 36);
         let batch = new.at(Position(100));
         assert_eq!(batch.end(), Position(136));

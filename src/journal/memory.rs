@@ -67,12 +67,11 @@ impl Journal {
     /// [`AppendError::Closed`], also for those who wait when the journal is closed.
     pub async fn append(&self, batch: NewBatch) -> Result<Position, AppendError> {
         let permits = self.permits(batch.size());
-        let permit = match self.room.try_acquire_many(permits) {
-            Ok(permit) => permit,
-            Err(_) => {
-                let _waiting = CountedIn::new(&self.waiting);
-                self.room.acquire_many(permits).await.map_err(|_| AppendError::Closed)?
-            }
+        let permit = if let Ok(permit) = self.room.try_acquire_many(permits) {
+            permit
+        } else {
+            let _waiting = CountedIn::new(&self.waiting);
+            self.room.acquire_many(permits).await.map_err(|_| AppendError::Closed)?
         };
         let mut state = self.state();
         if state.closed {

@@ -10,7 +10,12 @@ use super::super::batch::HEADER_BYTES;
 use super::*;
 
 fn batch(length: usize, slot: u8) -> NewBatch {
-    NewBatch { kind: BatchKind::Records, received_ms: 7, slot, bytes: Bytes::from(vec![slot; length]) }
+    NewBatch {
+        kind: BatchKind::Records,
+        received_ms: 7,
+        slot,
+        bytes: Bytes::from(vec![slot; length]),
+    }
 }
 
 fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
@@ -30,7 +35,13 @@ fn what_was_appended_is_read_back_in_order_from_any_position() {
     let first = now(journal.append(batch(10, 1))).unwrap().unwrap();
     let second = now(journal.append(batch(20, 2))).unwrap().unwrap();
     assert_eq!((first, second), (Position(0), Position(42)));
-    for (from, expected) in [(0, Some(first)), (41, Some(first)), (42, Some(second)), (93, Some(second)), (94, None)] {
+    for (from, expected) in [
+        (0, Some(first)),
+        (41, Some(first)),
+        (42, Some(second)),
+        (93, Some(second)),
+        (94, None),
+    ] {
         let found = now(journal.next(Position(from))).map(|found| found.unwrap().position);
         assert_eq!(found, expected, "from {from}");
     }
@@ -40,7 +51,10 @@ fn what_was_appended_is_read_back_in_order_from_any_position() {
 #[test]
 fn a_description_without_bytes_is_read_once_and_passed() {
     let journal = Journal::in_memory(1 << 20);
-    let description = NewBatch { kind: BatchKind::TooLong { length: 9 }, ..batch(0, 0) };
+    let description = NewBatch {
+        kind: BatchKind::TooLong { length: 9 },
+        ..batch(0, 0)
+    };
     now(journal.append(description)).unwrap().unwrap();
     let found = now(journal.next(Position(0))).unwrap().unwrap();
     assert!(now(journal.next(found.end())).is_none());
@@ -117,7 +131,10 @@ fn a_closed_journal_is_read_to_its_end_and_takes_no_more() {
     let mut reader = pin!(journal.next(Position(92)));
     assert!(poll_once(reader.as_mut()).is_pending());
     journal.close();
-    assert!(matches!(poll_once(waiting.as_mut()), Poll::Ready(Err(AppendError::Closed))));
+    assert!(matches!(
+        poll_once(waiting.as_mut()),
+        Poll::Ready(Err(AppendError::Closed))
+    ));
     assert!(matches!(poll_once(reader.as_mut()), Poll::Ready(None)));
     assert_eq!(now(journal.append(batch(1, 3))), Some(Err(AppendError::Closed)));
     assert!(now(journal.next(Position(0))).unwrap().is_some());
@@ -135,7 +152,11 @@ fn a_batch_stays_until_every_cursor_has_passed_it() {
     assert_eq!(now(journal.next(Position(0))).unwrap().unwrap().slot, 1);
     journal.advance("audit", Position(42));
     assert_eq!(now(journal.next(Position(0))).unwrap().unwrap().slot, 2);
-    assert_eq!(journal.cursor("late"), Position(42), "a new cursor starts at the oldest batch");
+    assert_eq!(
+        journal.cursor("late"),
+        Position(42),
+        "a new cursor starts at the oldest batch"
+    );
 }
 
 #[test]
@@ -191,7 +212,10 @@ impl Model {
     }
 
     fn has_room(&self, max: u64, size: u64) -> bool {
-        let held: u64 = self.kept().map(|batch| batch.end().since(batch.position).min(max)).sum();
+        let held: u64 = self
+            .kept()
+            .map(|batch| batch.end().since(batch.position).min(max))
+            .sum();
         held + size.min(max) <= max
     }
 }

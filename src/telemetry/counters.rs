@@ -1,0 +1,188 @@
+//! What happened to a stream, counted since the start of the daemon.
+//!
+//! Each count is a relaxed atomic of its own: cheap enough for the hot path, and a snapshot may be off by what happens meanwhile.
+//! Counting changes nothing else: no decision is made from a count.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+use crate::hit::NotAHit;
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// One more.
+    pub fn one(&self) {
+        self.add(1);
+    }
+
+    /// `n` more.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// How many so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Why a record went to the dead-letter topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DeadLetterReason {
+    /// It is not a hit.
+    NotAHit(NotAHit),
+    /// It is longer than `max_record_bytes`, so only its first bytes were kept.
+    TooLong,
+    /// Kafka refused it, alone in its batch, for its size.
+    TooLargeForKafka,
+}
+
+impl DeadLetterReason {
+    /// A short fixed name: the value of the header `livestream.dead_letter.reason`, and a label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotAHit(reason) => reason.name(),
+            Self::TooLong => "too_long",
+            Self::TooLargeForKafka => "too_large_for_kafka",
+        }
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)+) => {
+        /// The counts of one stream, shared by its connections and its forwarder.
+        #[derive(Debug, Default)]
+        pub struct StreamCounters {
+            $($(#[$doc])* pub $name: Count,)+
+            /// Records that went to the dead-letter topic, by reason.
+            pub dead_letters: DeadLetterCounters,
+        }
+
+        /// [`StreamCounters`] at one moment.
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+        pub struct StreamSnapshot {
+            $($(#[$doc])* pub $name: u64,)+
+            /// Records that went to the dead-letter topic, by reason.
+            pub dead_letters: DeadLetterSnapshot,
+        }
+
+        impl StreamCounters {
+            /// The counts as they are now.
+            pub fn snapshot(&self) -> StreamSnapshot {
+                StreamSnapshot { $($name: self.$name.get(),)+ dead_letters: self.dead_letters.snapshot() }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Attempts to connect that went out.
+    connects,
+    /// Open streams that ended, for whatever reason.
+    disconnects,
+    /// Records that a disconnect cut off before their line ending.
+    cut_records,
+    /// Batches appended to the journal.
+    batches,
+    /// Bytes of records appended to the journal.
+    bytes,
+    /// Hits that were found in the journal. A replay counts none of them again.
+    hits,
+    /// Hits among them without a usable hit id.
+    hits_without_ids,
+    /// Hits among them without a usable visitor id.
+    hits_without_visitor,
+    /// Records that were nothing but a line ending.
+    empty_records,
+    /// Records that the cursor has passed because Kafka has them, dead letters included.
+    delivered,
+    /// Delivery reports, or refusals to take a record for delivery, that told of a failure.
+    delivery_failures,
+    /// Times that the stream went back to its cursor to produce again.
+    rewinds,
+    /// Records that were produced again after a rewind, and so may stand twice in their topic.
+    reproduced,
+}
+
+macro_rules! dead_letter_counters {
+    ($($(#[$doc:meta])* $name:ident: $reason:pat,)+) => {
+        /// Dead letters by reason.
+        #[derive(Debug, Default)]
+        pub struct DeadLetterCounters {
+            $($(#[$doc])* pub $name: Count,)+
+        }
+
+        /// [`DeadLetterCounters`] at one moment.
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+        pub struct DeadLetterSnapshot {
+            $($(#[$doc])* pub $name: u64,)+
+        }
+
+        impl DeadLetterCounters {
+            /// The count for this reason.
+            pub const fn of(&self, reason: DeadLetterReason) -> &Count {
+                match reason {
+                    $($reason => &self.$name,)+
+                }
+            }
+
+            fn snapshot(&self) -> DeadLetterSnapshot {
+                DeadLetterSnapshot { $($name: self.$name.get(),)+ }
+            }
+        }
+
+        impl DeadLetterSnapshot {
+            /// All reasons together.
+            pub const fn total(&self) -> u64 {
+                0 $(+ self.$name)+
+            }
+        }
+    };
+}
+
+dead_letter_counters! {
+    /// [`NotAHit::NotUtf8`].
+    not_utf8: DeadLetterReason::NotAHit(NotAHit::NotUtf8),
+    /// [`NotAHit::NotJson`].
+    not_json: DeadLetterReason::NotAHit(NotAHit::NotJson),
+    /// [`NotAHit::NotAnObject`].
+    not_an_object: DeadLetterReason::NotAHit(NotAHit::NotAnObject),
+    /// [`NotAHit::TrailingBytes`].
+    trailing_bytes: DeadLetterReason::NotAHit(NotAHit::TrailingBytes),
+    /// [`DeadLetterReason::TooLong`].
+    too_long: DeadLetterReason::TooLong,
+    /// [`DeadLetterReason::TooLargeForKafka`].
+    too_large_for_kafka: DeadLetterReason::TooLargeForKafka,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_names_every_count_and_every_reason() {
+        let counters = StreamCounters::default();
+        counters.hits.add(3);
+        for reason in [
+            DeadLetterReason::NotAHit(NotAHit::NotUtf8),
+            DeadLetterReason::NotAHit(NotAHit::NotJson),
+            DeadLetterReason::NotAHit(NotAHit::NotAnObject),
+            DeadLetterReason::NotAHit(NotAHit::TrailingBytes),
+            DeadLetterReason::TooLong,
+            DeadLetterReason::TooLargeForKafka,
+        ] {
+            counters.dead_letters.of(reason).one();
+            let json = serde_json::to_value(counters.snapshot()).unwrap();
+            assert_eq!(json["dead_letters"][reason.name()], 1, "{reason:?}");
+        }
+        let snapshot = counters.snapshot();
+        assert_eq!(
+            (snapshot.hits, snapshot.delivered, snapshot.dead_letters.total()),
+            (3, 0, 6)
+        );
+    }
+}
