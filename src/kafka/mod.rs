@@ -1,1 +1,30 @@
-//! kafka
+//! Kafka: the producer that all streams share, and the forwarder that moves a stream's cursor.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`config`] | our defaults, the operator's properties on top, and every fault in them at once |
+//! | [`failure`] | what a Kafka error means for a stream, and how long it then waits |
+//! | [`in_flight`] | what was produced and not yet reported: decides where the cursor may stand |
+//! | [`log_digest`] | librdkafka's log lines, repeated ones summed up |
+//! | `link` | one librdkafka producer, its poll thread, and a lane on it for each stream |
+//! | [`producer`] | [`Producer`]: the link in use, built anew after a fatal error |
+//! | `parcel` | what is produced for a record: topic, key, headers, value |
+//! | [`forwarder`] | [`forward`]: tails a journal into Kafka |
+//! | [`metadata`] | what `check --connect` asks of a cluster |
+//!
+//! Promise: a cursor moves only over records whose delivery report said success, and one stream's failure stops no other.
+
+pub mod config;
+pub mod failure;
+pub mod forwarder;
+pub mod in_flight;
+mod link;
+pub mod log_digest;
+pub mod metadata;
+mod parcel;
+pub mod producer;
+
+pub use config::PropertyFault;
+pub use forwarder::{ForwardEnd, ForwarderSettings, forward};
+pub use metadata::{ClusterInfo, metadata};
+pub use producer::Producer;

@@ -1,0 +1,412 @@
+//! Tails a stream's journal into Kafka, and moves the stream's cursor.
+//!
+//! Promise: the cursor moves only over records whose delivery report said success, hits and dead letters alike; nothing is retried
+//! report by report, because later records may have been delivered meanwhile. Instead:
+//!
+//! ```text
+//!             +--> produce in batches --first failure--> take the reports that are still out --> wait --> back to the cursor --+
+//!             |                                                    |                                                       |
+//!             +----------------------------------------------------|-------------------------------------------------------+
+//!             |                                                    a batch was too large
+//!             +-- past what was in it <-- produce one by one <-----+
+//!                                         (what fails alone is too large itself: a dead letter with its first bytes)
+//! ```
+//!
+//! [`forward`] is one loop over generations: a generation ends at its first failure, and the next begins at the cursor.
+
+use std::sync::Arc;
+
+use tokio::task::consume_budget;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use super::failure::{Failure, FailureClass};
+use super::link::{Lane, Sent};
+use super::parcel::{Parcel, Texts};
+use super::producer::{Pace, Producer};
+use crate::hit::{Hit, inspect, records};
+use crate::journal::{Batch, BatchKind, DEFAULT_CURSOR, Journal, Position};
+use crate::settings::{MessageKey, StreamSettings};
+use crate::telemetry::counters::{DeadLetterReason, StreamCounters};
+
+/// Where a stream's records go, and as what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwarderSettings {
+    /// The stream's name.
+    pub name: String,
+    /// Its report suite.
+    pub report_suite: String,
+    /// The topic for hits.
+    pub topic: String,
+    /// The topic for what is not a hit.
+    pub dead_letter_topic: String,
+    /// What the message key is made of.
+    pub key: MessageKey,
+}
+
+impl From<&StreamSettings> for ForwarderSettings {
+    fn from(stream: &StreamSettings) -> Self {
+        Self {
+            name: stream.name.clone(),
+            report_suite: stream.report_suite.clone(),
+            topic: stream.topic.clone(),
+            dead_letter_topic: stream.dead_letter_topic.clone(),
+            key: stream.key,
+        }
+    }
+}
+
+/// The journal was closed, and everything in it is delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForwardEnd {
+    /// Where the cursor stands: the end of the journal.
+    pub cursor: Position,
+}
+
+/// Forwards the stream until its journal is closed and everything in it is delivered. Retries for as long as that takes.
+///
+/// Dropping the future is safe at any time: the cursor stands where everything before it is delivered. What is delivered beyond it
+/// is then produced again by the next forwarder.
+pub async fn forward(
+    settings: ForwarderSettings,
+    journal: Arc<Journal>,
+    producer: Arc<Producer>,
+    counters: Arc<StreamCounters>,
+) -> ForwardEnd {
+    let counted_to = journal.cursor(DEFAULT_CURSOR);
+    Forwarder {
+        settings: &settings,
+        journal,
+        producer,
+        counters,
+        counted_to,
+        failures: 0,
+        texts: Texts::default(),
+    }
+    .run()
+    .await
+}
+
+struct Forwarder<'s> {
+    settings: &'s ForwarderSettings,
+    journal: Arc<Journal>,
+    producer: Arc<Producer>,
+    counters: Arc<StreamCounters>,
+    /// Up to where records have been counted: replays count none again.
+    counted_to: Position,
+    /// Failures in a row, without any delivery between them.
+    failures: u32,
+    texts: Texts,
+}
+
+/// How the records of a generation go out.
+#[derive(Clone, Copy, Debug)]
+enum Mode {
+    InBatches,
+    /// One in flight, in a batch of its own, up to this position.
+    OneByOne {
+        to: Position,
+    },
+}
+
+/// How a generation ended well.
+enum GenerationEnd {
+    /// The journal is closed, and all of it delivered.
+    JournalEnd,
+    /// What was to go out one by one is delivered.
+    OneByOneEnd,
+}
+
+/// How a generation ended badly. All its reports are in, unless the producer has failed for good.
+struct Broken {
+    failure: Failure,
+    /// Where the last record ends that was in a batch too large.
+    too_large_to: Option<Position>,
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            too_large_to: None,
+        }
+    }
+}
+
+/// A record's place, and when it came.
+#[derive(Clone, Copy)]
+struct Place {
+    start: Position,
+    /// Where the next record begins.
+    end: Position,
+    received_ms: u64,
+}
+
+impl Forwarder<'_> {
+    async fn run(mut self) -> ForwardEnd {
+        let mut mode = Mode::InBatches;
+        loop {
+            match self.generation(mode).await {
+                Ok(GenerationEnd::JournalEnd) => return ForwardEnd { cursor: self.cursor() },
+                Ok(GenerationEnd::OneByOneEnd) => mode = Mode::InBatches,
+                Err(Broken { failure, too_large_to }) => {
+                    self.failures = self.failures.saturating_add(1);
+                    self.counters.rewinds.one();
+                    if let (Mode::InBatches, Some(to)) = (mode, too_large_to) {
+                        mode = Mode::OneByOne { to };
+                    }
+                    let wait = failure.class.delay(self.failures);
+                    warn!(
+                        stream = self.settings.name,
+                        cursor = %self.cursor(),
+                        code = ?failure.code,
+                        class = ?failure.class,
+                        failures = self.failures,
+                        wait_ms = wait.as_millis() as u64,
+                        "kafka did not take a record: the stream goes back to its cursor"
+                    );
+                    sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    /// Produces from the cursor on, until something fails or there is nothing more to do.
+    async fn generation(&mut self, mode: Mode) -> Result<GenerationEnd, Broken> {
+        let cursor = self.cursor();
+        let pace = match mode {
+            Mode::InBatches => Pace::InBatches,
+            Mode::OneByOne { .. } => Pace::OneByOne,
+        };
+        let lane = self.producer.lane(pace, cursor).await.map_err(|error| {
+            warn!(stream = self.settings.name, %error, "no kafka producer can be had");
+            Failure::NO_PRODUCER
+        })?;
+        let result = self.produce_from(cursor, &lane, mode).await;
+        if let Err(failure) = &result
+            && failure.class == FailureClass::Fatal
+        {
+            lane.condemn(&failure.to_string());
+        }
+        // What is out already may still be delivered, and then need not be produced again; and what is not must not come after it.
+        let failed_since = self.drain(&lane).await;
+        match (result, failed_since) {
+            (Ok(end), None) => Ok(end),
+            (Ok(_), Some(failure)) | (Err(failure), _) => Err(Broken {
+                failure,
+                too_large_to: lane.too_large_to(),
+            }),
+        }
+    }
+
+    async fn produce_from(&mut self, cursor: Position, lane: &Lane, mode: Mode) -> Result<GenerationEnd, Failure> {
+        let journal = Arc::clone(&self.journal);
+        let mut at = cursor;
+        loop {
+            self.settle(lane);
+            if let Some(failure) = lane.failure() {
+                return Err(failure);
+            }
+            match mode {
+                Mode::InBatches => lane.take_share(),
+                Mode::OneByOne { to } if at >= to => return Ok(GenerationEnd::OneByOneEnd),
+                Mode::OneByOne { .. } => {}
+            }
+            let batch = tokio::select! {
+                biased;
+                () = lane.changed() => continue,
+                batch = journal.next(at) => batch,
+            };
+            let Some(batch) = batch else {
+                return match self.drain(lane).await {
+                    None => Ok(GenerationEnd::JournalEnd),
+                    Some(failure) => Err(failure),
+                };
+            };
+            self.produce_batch(&batch, at, lane, mode).await?;
+            at = batch.end();
+            // A long backlog is always ready; other tasks want their turn.
+            consume_budget().await;
+        }
+    }
+
+    /// Produces what of the batch lies at or after `from`.
+    async fn produce_batch(&mut self, batch: &Batch, from: Position, lane: &Lane, mode: Mode) -> Result<(), Failure> {
+        let received_ms = batch.received_ms;
+        match batch.kind {
+            BatchKind::TooLong { length } => {
+                let parcel = Parcel::DeadLetter {
+                    bytes: &batch.bytes,
+                    length: Some(length),
+                    reason: DeadLetterReason::TooLong,
+                    hit: Hit::default(),
+                };
+                let place = Place {
+                    start: batch.position,
+                    end: batch.end(),
+                    received_ms,
+                };
+                self.produce(parcel, place, lane, mode).await
+            }
+            BatchKind::Records => {
+                for record in records(&batch.bytes).starting_at(batch.offset_of(from)) {
+                    let (start, end) = (batch.position_of(record.offset), batch.position_of(record.end));
+                    if record.is_empty() {
+                        if self.is_new(start) {
+                            self.counters.empty_records.one();
+                            self.counted_to = end;
+                        }
+                        lane.skip(end);
+                        continue;
+                    }
+                    let parcel = match inspect(record.bytes) {
+                        Ok(hit) => Parcel::Hit {
+                            bytes: record.bytes,
+                            hit,
+                        },
+                        Err(reason) => Parcel::DeadLetter {
+                            bytes: record.bytes,
+                            length: None,
+                            reason: DeadLetterReason::NotAHit(reason),
+                            hit: Hit::default(),
+                        },
+                    };
+                    self.produce(
+                        parcel,
+                        Place {
+                            start,
+                            end,
+                            received_ms,
+                        },
+                        lane,
+                        mode,
+                    )
+                    .await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Produces a record; as a dead letter if it is too large, and that with less and less of its bytes.
+    async fn produce(&mut self, mut parcel: Parcel<'_>, place: Place, lane: &Lane, mode: Mode) -> Result<(), Failure> {
+        self.count(&parcel, place);
+        loop {
+            let refused = match self.send(parcel, place, lane).await {
+                Ok(()) => match mode {
+                    Mode::InBatches => return Ok(()),
+                    Mode::OneByOne { .. } => self.drain(lane).await,
+                },
+                Err(Unsent::Refused(failure)) => Some(failure),
+                Err(Unsent::GenerationOver(failure)) => return Err(failure),
+            };
+            let Some(failure) = refused else { return Ok(()) };
+            if failure.class != FailureClass::TooLarge {
+                return Err(failure);
+            }
+            // It failed alone: by librdkafka's own measure, or as the only record in flight.
+            if matches!(mode, Mode::OneByOne { .. }) {
+                lane.rewind();
+            }
+            let Some(smaller) = parcel.smaller() else {
+                return Err(Failure::NOTHING_FITS);
+            };
+            info!(stream = self.settings.name, position = %place.start, bytes = parcel.size(), "a record is too large for kafka");
+            if parcel.dead_letter_reason().is_none() {
+                self.counters.dead_letters.of(DeadLetterReason::TooLargeForKafka).one();
+            }
+            parcel = smaller;
+        }
+    }
+
+    /// Hands a parcel to librdkafka, as soon as there is room for it.
+    async fn send(&mut self, parcel: Parcel<'_>, place: Place, lane: &Lane) -> Result<(), Unsent> {
+        let size = parcel.size();
+        let mut texts = std::mem::take(&mut self.texts);
+        let mut message = texts.message(self.settings, parcel, place.received_ms);
+        let mut full = None;
+        let sent = loop {
+            match lane.send(message, place.end, size) {
+                Sent::Queued => break Ok(()),
+                Sent::Refused(failure) => break Err(Unsent::Refused(failure)),
+                Sent::Failed(failure) => break Err(Unsent::GenerationOver(failure)),
+                Sent::NoRoom(back) => {
+                    message = back;
+                    lane.changed().await;
+                    self.settle(lane);
+                }
+                Sent::QueueFull(back) => {
+                    message = back;
+                    full.get_or_insert_with(|| lane.queue_is_full()).room().await;
+                }
+            }
+        };
+        self.texts = texts;
+        sent
+    }
+
+    /// Waits until every report of the generation is in, or the producer has failed for good; moves the cursor meanwhile. Returns
+    /// the failure, if there was one.
+    async fn drain(&mut self, lane: &Lane) -> Option<Failure> {
+        loop {
+            self.settle(lane);
+            if lane.is_drained() {
+                return lane.failure();
+            }
+            lane.changed().await;
+        }
+    }
+
+    /// Moves the stream's cursor to where everything before it is delivered. The only place that does.
+    fn settle(&mut self, lane: &Lane) {
+        let progress = lane.progress();
+        if progress.delivered > 0 && self.failures > 0 {
+            info!(stream = self.settings.name, cursor = %progress.cursor, failures = self.failures, "kafka takes records again");
+            self.failures = 0;
+        }
+        self.counters.delivered.add(progress.delivered);
+        self.counters.delivery_failures.add(progress.failures);
+        self.journal.advance(DEFAULT_CURSOR, progress.cursor);
+    }
+
+    fn cursor(&self) -> Position {
+        self.journal.cursor(DEFAULT_CURSOR)
+    }
+
+    fn is_new(&self, start: Position) -> bool {
+        start >= self.counted_to
+    }
+
+    fn count(&mut self, parcel: &Parcel<'_>, place: Place) {
+        let counters = &self.counters;
+        if !self.is_new(place.start) {
+            counters.reproduced.one();
+            return;
+        }
+        self.counted_to = place.end;
+        match parcel {
+            Parcel::Hit { hit, .. } => {
+                counters.hits.one();
+                if hit.hit_id.is_none() {
+                    counters.hits_without_ids.one();
+                }
+                if hit.visitor_id.is_none() {
+                    counters.hits_without_visitor.one();
+                }
+            }
+            Parcel::DeadLetter { reason, .. } => counters.dead_letters.of(*reason).one(),
+        }
+    }
+}
+
+/// Why a parcel did not go out.
+enum Unsent {
+    /// librdkafka refused it.
+    Refused(Failure),
+    /// A record before it failed.
+    GenerationOver(Failure),
+}
+
+#[cfg(test)]
+#[path = "forwarder_tests.rs"]
+mod tests;
