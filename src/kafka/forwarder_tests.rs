@@ -408,6 +408,26 @@ async fn a_batch_too_large_is_produced_one_by_one_and_makes_no_dead_letters() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_begins_only_after_what_was_still_out() {
+    let kafka = Kafka::start();
+    let mut hits = kafka.topic("a-hits");
+    kafka
+        .cluster
+        .broker_round_trip_time(-1, Duration::from_millis(20))
+        .unwrap();
+    kafka.fail_produce(&[RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE]);
+    let stream = Stream::new("a", &kafka.producer(&[("batch.num.messages", "20")]));
+    stream.append_hits(0..1500).await;
+    let forwarder = stream.start();
+    // Still open, so that the forwarder meets the failure while it waits for more.
+    until("the rewind", || stream.counters.rewinds.get() == 1).await;
+    finish(&stream, forwarder).await;
+    let seen = read_all(&mut hits, 1500).await;
+    assert_eq!((replays(&seen), stream.counters.rewinds.get()), (1, 1));
+    assert_eq!(seen.first(), Some(&20), "the first batch left a hole");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_that_fails_alone_for_its_size_becomes_a_dead_letter_that_fits() {
     let kafka = Kafka::start();
     let (mut hits, mut dead) = (kafka.topic("a-hits"), kafka.topic("a-dead"));

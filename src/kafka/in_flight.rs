@@ -501,6 +501,8 @@ mod tests {
                     }
                     Step::Rewind => {
                         in_flight.rewind();
+                        // As if 2^32 records had gone out since: only the generation tells the old reports from the new.
+                        in_flight.first = first;
                         floor = in_flight.cursor().0;
                         at = floor;
                     }
