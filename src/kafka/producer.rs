@@ -49,7 +49,7 @@ pub struct Producer {
     /// A clone of it lives with every poll thread.
     alive: mpsc::Sender<()>,
     /// Learns when the last of them is gone.
-    ended: mpsc::Receiver<()>,
+    ended: Mutex<Option<mpsc::Receiver<()>>>,
 }
 
 impl Producer {
@@ -69,26 +69,19 @@ impl Producer {
             single: Mutex::default(),
             building: tokio::sync::Mutex::default(),
             alive,
-            ended,
+            ended: Mutex::new(Some(ended)),
         })
     }
 
-    /// Lets go of librdkafka and waits until it is gone, so that none of its threads runs while the program ends. What is still in
-    /// its queue is given up: end the forwarders first. False, and at once, if somebody else still holds the producer.
-    pub async fn close(producer: Arc<Self>) -> bool {
-        let Some(Self {
-            current,
-            single,
-            alive,
-            mut ended,
-            ..
-        }) = Arc::into_inner(producer)
-        else {
-            return false;
-        };
-        drop((current, single, alive));
-        // Nothing is ever sent, so this ends when all senders are gone.
-        ended.recv().await.is_none()
+    /// Lets go of librdkafka and waits until it is gone, so that none of its threads runs while the program ends; for as long as
+    /// somebody else holds the producer, too. What is still in its queue is given up: end the forwarders first.
+    pub async fn close(producer: Arc<Self>) {
+        let ended = producer.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(producer);
+        if let Some(mut ended) = ended {
+            // Nothing is ever sent, so this ends when all senders are gone.
+            ended.recv().await;
+        }
     }
 
     /// A lane for a stream whose cursor is at `cursor`, on a producer that has not failed.
