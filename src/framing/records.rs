@@ -1,0 +1,444 @@
+//! Splits plain bytes into runs of whole records, without parsing a record.
+//!
+//! A record ends with its `\n`. Promise: bytes leave exactly as they came and in their order, empty records and both kinds of line
+//! ending included; what has no `\n` yet stays; a record that is too long is described in its place in the order, and never
+//! held whole, so memory is bounded by the limit and a constant.
+
+use bytes::Bytes;
+use memchr::{memchr, memrchr};
+
+/// How much of a record that is too long is kept for its description: enough to see what it was.
+pub const KEPT_OF_TOO_LONG: usize = 4 * 1024;
+
+/// The most room that is offered at once, and so the most that one inflating step can produce.
+pub const STEP_BYTES: usize = 64 * 1024;
+
+/// From this many bytes of whole records on, they should be taken before more come in.
+pub const RUN_BYTES: usize = 64 * 1024;
+
+/// What the buffer starts with and shrinks back to: a run and the room for one more step.
+const USUAL_BUFFER: usize = RUN_BYTES + STEP_BYTES;
+
+/// Less room than this is not worth a call of the inflater.
+const LEAST_ROOM: usize = 8 * 1024;
+
+/// Takes plain bytes in and hands whole records out.
+///
+/// In a loop: while [`Self::is_due`], or when nothing more is at hand, [`Self::take`]; then write into [`Self::room`] and
+/// report with [`Self::filled`].
+#[derive(Debug)]
+pub struct RecordSplitter {
+    max_record_bytes: usize,
+    /// All of it is initialised, so that no step clears it again. `start..end` is held, `start..whole` of it whole records.
+    buffer: Vec<u8>,
+    start: usize,
+    whole: usize,
+    end: usize,
+    /// The beginning of a record that was found to be too long. It stands before `start`.
+    skipping: Option<Skipped>,
+}
+
+/// What comes out, in the order of the stream.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Whole records, one after another with their line endings; the last byte is a `\n`.
+    Records(&'a [u8]),
+    /// One record that was too long to keep.
+    TooLong(TooLong),
+}
+
+/// A description of a record that was longer than `max_record_bytes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TooLong {
+    /// Its first bytes, at most [`KEPT_OF_TOO_LONG`].
+    pub first_bytes: Bytes,
+    /// Its whole length in bytes, without the line ending.
+    pub length: u64,
+}
+
+impl RecordSplitter {
+    /// A splitter that keeps records of up to `max_record_bytes`, counted without the line ending (`\n` or `\r\n`).
+    pub fn new(max_record_bytes: usize) -> Self {
+        Self {
+            max_record_bytes,
+            buffer: vec![0; USUAL_BUFFER],
+            start: 0,
+            whole: 0,
+            end: 0,
+            skipping: None,
+        }
+    }
+
+    /// Room to write into: at least 8 KiB, at most [`STEP_BYTES`].
+    pub fn room(&mut self) -> &mut [u8] {
+        self.skip_what_is_too_long();
+        if self.start == self.end {
+            (self.start, self.whole, self.end) = (0, 0, 0);
+        }
+        if self.buffer.len() > 2 * USUAL_BUFFER && self.end - self.start < USUAL_BUFFER / 2 {
+            self.move_to_front();
+            self.buffer.truncate(USUAL_BUFFER);
+            self.buffer.shrink_to_fit();
+        }
+        if self.buffer.len() - self.end < LEAST_ROOM {
+            self.move_to_front();
+        }
+        if self.buffer.len() - self.end < LEAST_ROOM {
+            // A long record: it doubles, up to the limit and what surrounds it.
+            let most = self.max_record_bytes.saturating_add(USUAL_BUFFER);
+            let wanted = (2 * self.buffer.len()).min(most).max(self.end + STEP_BYTES);
+            self.buffer.resize(wanted, 0);
+        }
+        let room = (self.buffer.len() - self.end).min(STEP_BYTES);
+        &mut self.buffer[self.end..self.end + room]
+    }
+
+    /// `count` bytes of the room were written.
+    ///
+    /// # Panics
+    /// `count` is more than the room was.
+    pub fn filled(&mut self, count: usize) {
+        let added = self.end..self.end + count;
+        if let Some(newline) = memrchr(b'\n', &self.buffer[added.clone()]) {
+            self.whole = added.start + newline + 1;
+        }
+        self.end = added.end;
+    }
+
+    /// Whether there is something that should be taken before more comes in.
+    pub fn is_due(&self) -> bool {
+        let whole = self.whole - self.start;
+        whole > 0 && (whole >= RUN_BYTES || self.skipping.is_some() || self.is_too_long(self.whole..self.end))
+    }
+
+    /// The longest run of whole records, or the record that was too long, whichever comes first in the stream.
+    pub fn take(&mut self) -> Option<Piece<'_>> {
+        if self.start == self.whole {
+            return None;
+        }
+        if let Some(skipped) = self.skipping.take() {
+            let record = self.next_record();
+            return Some(Piece::TooLong(skipped.ended_by(&self.buffer[record])));
+        }
+        let run = self.start..self.whole;
+        if run.len() <= self.max_record_bytes {
+            // No record of it can be too long, whatever their number.
+            self.start = self.whole;
+            return Some(Piece::Records(&self.buffer[run]));
+        }
+        while self.start < self.whole {
+            let before = self.start;
+            let record = self.next_record();
+            if without_line_ending(&self.buffer[record.clone()]).len() <= self.max_record_bytes {
+                continue;
+            }
+            if run.start == before {
+                return Some(Piece::TooLong(Skipped::default().ended_by(&self.buffer[record])));
+            }
+            self.start = before;
+            break;
+        }
+        Some(Piece::Records(&self.buffer[run.start..self.start]))
+    }
+
+    /// How many bytes of a record have come that has no end yet. At the end of a stream that is what was cut off.
+    pub fn unfinished_bytes(&self) -> u64 {
+        self.skipping.as_ref().map_or(0, |skipped| skipped.length) + (self.end - self.whole) as u64
+    }
+
+    /// The next whole record with its line ending; moves past it.
+    fn next_record(&mut self) -> std::ops::Range<usize> {
+        let from = self.start;
+        let newline = memchr(b'\n', &self.buffer[from..self.whole]);
+        // A whole record ends with a newline by definition; `whole` itself is the answer that keeps the promise in any case.
+        self.start = newline.map_or(self.whole, |newline| from + newline + 1);
+        from..self.start
+    }
+
+    /// Whether an unfinished record is too long already, whatever its next byte is.
+    fn is_too_long(&self, unfinished: std::ops::Range<usize>) -> bool {
+        let unfinished = &self.buffer[unfinished];
+        // A `\r` may turn out to belong to the line ending.
+        let certain = unfinished.len() - usize::from(unfinished.last() == Some(&b'\r'));
+        certain > self.max_record_bytes
+    }
+
+    /// Drops what is held of a record that is too long, all but its description.
+    fn skip_what_is_too_long(&mut self) {
+        let tail = self.whole..self.end;
+        if self.start < self.whole || !(self.skipping.is_some() || self.is_too_long(tail.clone())) {
+            return;
+        }
+        let mut skipped = self.skipping.take().unwrap_or_default();
+        skipped.extend(&self.buffer[tail]);
+        self.skipping = Some(skipped);
+        (self.start, self.whole, self.end) = (0, 0, 0);
+    }
+
+    fn move_to_front(&mut self) {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.whole -= self.start;
+        self.end -= self.start;
+        self.start = 0;
+    }
+}
+
+/// What is known of a record that is too long.
+#[derive(Debug, Default)]
+struct Skipped {
+    first_bytes: Vec<u8>,
+    /// All bytes so far, a `\r` at the end included.
+    length: u64,
+    ends_with_cr: bool,
+}
+
+impl Skipped {
+    fn extend(&mut self, bytes: &[u8]) {
+        let wanted = KEPT_OF_TOO_LONG.saturating_sub(self.first_bytes.len()).min(bytes.len());
+        self.first_bytes.extend_from_slice(&bytes[..wanted]);
+        self.length += bytes.len() as u64;
+        if let Some(last) = bytes.last() {
+            self.ends_with_cr = *last == b'\r';
+        }
+    }
+
+    /// The description of the record that ends with `rest`, a `\n` its last byte.
+    fn ended_by(mut self, rest: &[u8]) -> TooLong {
+        self.extend(rest.strip_suffix(b"\n").unwrap_or(rest));
+        let length = self.length - u64::from(self.ends_with_cr);
+        self.first_bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+        TooLong {
+            first_bytes: self.first_bytes.into(),
+            length,
+        }
+    }
+}
+
+/// A record without its `\n` or `\r\n`.
+fn without_line_ending(record: &[u8]) -> &[u8] {
+    let record = record.strip_suffix(b"\n").unwrap_or(record);
+    record.strip_suffix(b"\r").unwrap_or(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
+    use super::*;
+
+    /// What came out, with its bytes.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    enum Out {
+        Record(Vec<u8>),
+        TooLong(TooLong),
+    }
+
+    /// The same by the slow way: the whole stream at once, record by record.
+    fn expected(stream: &[u8], max: usize) -> (Vec<Out>, u64) {
+        let mut records: Vec<_> = stream.split_inclusive(|byte| *byte == b'\n').collect();
+        let cut = records.pop_if(|last| !last.ends_with(b"\n")).map_or(0, <[u8]>::len);
+        let out = records.into_iter().map(|record| {
+            let bare = without_line_ending(record);
+            if bare.len() <= max {
+                Out::Record(record.to_vec())
+            } else {
+                let first_bytes = Bytes::copy_from_slice(&bare[..bare.len().min(KEPT_OF_TOO_LONG)]);
+                Out::TooLong(TooLong {
+                    first_bytes,
+                    length: bare.len() as u64,
+                })
+            }
+        });
+        (out.collect(), cut as u64)
+    }
+
+    /// Takes what must be taken, or all there is.
+    fn drain(splitter: &mut RecordSplitter, all: bool, out: &mut Vec<Out>) {
+        while all || splitter.is_due() {
+            match splitter.take() {
+                Some(Piece::Records(run)) => {
+                    assert_eq!(run.last(), Some(&b'\n'), "a run is whole records");
+                    out.extend(
+                        run.split_inclusive(|byte| *byte == b'\n')
+                            .map(|record| Out::Record(record.to_vec())),
+                    );
+                }
+                Some(Piece::TooLong(too_long)) => out.push(Out::TooLong(too_long)),
+                None => {
+                    assert!(!splitter.is_due(), "due, but nothing to take");
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Feeds `pieces`, taking eagerly after each or only when it is due.
+    fn split<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, max: usize, eager: bool) -> (Vec<Out>, u64) {
+        let mut splitter = RecordSplitter::new(max);
+        let mut out = Vec::new();
+        for mut piece in pieces {
+            while !piece.is_empty() {
+                drain(&mut splitter, false, &mut out);
+                let room = splitter.room();
+                assert!((LEAST_ROOM..=STEP_BYTES).contains(&room.len()));
+                let count = piece.len().min(room.len());
+                room[..count].copy_from_slice(&piece[..count]);
+                splitter.filled(count);
+                piece = &piece[count..];
+                let most = max + 2 * USUAL_BUFFER + 2 * STEP_BYTES;
+                assert!(splitter.buffer.len() <= most, "{} bytes held", splitter.buffer.len());
+            }
+            if eager {
+                drain(&mut splitter, true, &mut out);
+            }
+        }
+        drain(&mut splitter, true, &mut out);
+        let cut = splitter.unfinished_bytes();
+        (out, cut)
+    }
+
+    fn records(out: &[Out]) -> Vec<&[u8]> {
+        out.iter()
+            .map(|out| match out {
+                Out::Record(record) => &record[..],
+                Out::TooLong(too_long) => panic!("{too_long:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn bytes_pass_as_they_came_whatever_the_line_ending() {
+        let (out, cut) = split([&b"{\"a\":1}\r\n{\"b\":\r2}\n\r\n\n{\"c\":3}\r\n"[..]], 1 << 20, false);
+        assert_eq!(
+            records(&out),
+            [
+                &b"{\"a\":1}\r\n"[..],
+                b"{\"b\":\r2}\n",
+                b"\r\n",
+                b"\n",
+                b"{\"c\":3}\r\n"
+            ]
+        );
+        assert_eq!(cut, 0);
+    }
+
+    #[test]
+    fn a_run_is_the_longest_there_is() {
+        let mut splitter = RecordSplitter::new(1 << 20);
+        splitter.room()[..10].copy_from_slice(b"a\nb\r\n\ncut!");
+        splitter.filled(10);
+        assert!(!splitter.is_due(), "it can wait for more");
+        assert_eq!(splitter.take(), Some(Piece::Records(b"a\nb\r\n\n")));
+        assert_eq!(splitter.take(), None);
+        assert_eq!(splitter.unfinished_bytes(), 4);
+    }
+
+    #[test]
+    fn a_line_cut_off_at_the_end_is_counted_and_never_a_record() {
+        let (out, cut) = split([&b"whole\r\n{\"cut"[..], b" off\":1}\r"], 1 << 20, true);
+        assert_eq!((records(&out), cut), (vec![&b"whole\r\n"[..]], 14));
+    }
+
+    #[test]
+    fn a_record_of_exactly_the_limit_is_kept_and_one_byte_more_is_not() {
+        for ending in ["\n", "\r\n"] {
+            for (length, kept) in [(99, true), (100, true), (101, false), (102, false)] {
+                let stream = format!("before{ending}{}{ending}after{ending}", "x".repeat(length));
+                for piece in [1, 7, stream.len()] {
+                    let got = split(stream.as_bytes().chunks(piece), 100, piece % 2 == 1);
+                    assert_eq!(got, expected(stream.as_bytes(), 100), "{length} in pieces of {piece}");
+                    assert_eq!(matches!(&got.0[1], Out::Record(_)), kept, "{length}");
+                    assert_eq!(got.0.len(), 3, "the stream goes on");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_endless_record_is_never_held_and_its_whole_length_is_told() {
+        let max = 100_000;
+        let mut stream = vec![b'x'; 50 << 20];
+        stream.splice(..4, *b"head");
+        stream.extend_from_slice(b"\r\nafter\r\n");
+        let (out, cut) = split([&b"before\r\n"[..], &stream], max, false);
+        let Out::TooLong(too_long) = &out[1] else {
+            panic!("{:?}", out[1])
+        };
+        assert_eq!(
+            (too_long.length, too_long.first_bytes.len(), cut),
+            (50 << 20, KEPT_OF_TOO_LONG, 0)
+        );
+        assert!(too_long.first_bytes.starts_with(b"headxxx"));
+        assert_eq!(
+            (&out[0], &out[2]),
+            (
+                &Out::Record(b"before\r\n".to_vec()),
+                &Out::Record(b"after\r\n".to_vec())
+            )
+        );
+    }
+
+    #[test]
+    fn an_endless_record_that_is_cut_off_counts_all_its_bytes() {
+        let stream = vec![b'x'; 1 << 20];
+        assert_eq!(split(stream.chunks(10_000), 70_000, false), (Vec::new(), 1 << 20));
+    }
+
+    #[test]
+    fn the_buffer_shrinks_again_after_a_long_record() {
+        let mut splitter = RecordSplitter::new(8 << 20);
+        let mut out = Vec::new();
+        for piece in [&vec![b'x'; 4 << 20][..], b"\n"]
+            .iter()
+            .flat_map(|bytes| bytes.chunks(LEAST_ROOM))
+        {
+            splitter.room()[..piece.len()].copy_from_slice(piece);
+            splitter.filled(piece.len());
+        }
+        assert!(splitter.buffer.len() > 4 << 20);
+        drain(&mut splitter, true, &mut out);
+        splitter.room();
+        assert_eq!(
+            (splitter.buffer.len(), splitter.buffer.capacity(), out.len()),
+            (USUAL_BUFFER, USUAL_BUFFER, 1)
+        );
+    }
+
+    /// Records of lengths around a small limit and around [`KEPT_OF_TOO_LONG`], with either ending and stray `\r`.
+    fn streams() -> impl Strategy<Value = Vec<u8>> {
+        let length = prop_oneof![4 => 0..40_usize, 2 => 28..36_usize, 1 => 4090..4102_usize, 1 => 8_000..70_000_usize];
+        let record = (length, prop::sample::select(vec!["\n", "\r\n", "\r\r\n"])).prop_map(|(length, ending)| {
+            let body = (0..length).map(|n| b'a' + u8::try_from(n % 26).unwrap());
+            body.chain(ending.bytes()).collect::<Vec<u8>>()
+        });
+        (
+            prop::collection::vec(record, 0..12),
+            prop::sample::select(vec![&b""[..], b"\r", b"cut off", b"cut off\r", &[b'x'; 99]]),
+        )
+            .prop_map(|(records, rest)| [records.concat(), rest.to_vec()].concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, rng_seed: RngSeed::Fixed(2), failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_split_gives_the_same_records(
+            stream in streams(),
+            max in prop::sample::select(vec![1, 31, 32, 33, 5_000, 66_000, 1 << 20]),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..30),
+            eager in any::<bool>(),
+        ) {
+            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).chain([0, stream.len()]).collect();
+            cuts.sort_unstable();
+            let got = split(cuts.windows(2).map(|pair| &stream[pair[0]..pair[1]]), max, eager);
+            prop_assert_eq!(got, expected(&stream, max));
+        }
+
+        #[test]
+        fn one_byte_at_a_time_gives_the_same_records(stream in streams(), max in 1..6_000_usize) {
+            let got = split(stream.chunks(1), max, true);
+            prop_assert_eq!(got, expected(&stream, max));
+        }
+    }
+}
