@@ -1,0 +1,191 @@
+//! An open stream, handed out as whole records in the order in which they came (protocol notes, section 5).
+//!
+//! Promise: a record leaves as soon as its bytes can be inflated; what came whole before a fault is handed out before the fault is
+//! told; a line without its end is never a record. The socket is read only while somebody waits in [`Body::next`], and dropping the
+//! body closes it at once.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use bytes::{Buf as _, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::activity::Activity;
+use super::answer::Coding;
+use super::exchange::Link;
+use crate::framing::{CorruptGzip, Gunzip, Piece, RecordSplitter, TooLong};
+use crate::lifecycle::EndReason;
+
+/// After so many bytes that filled no batch (an endless record, inflated from next to nothing) others get a turn.
+const YIELD_AFTER: usize = 1024 * 1024;
+
+/// The body of a 200.
+pub struct Body<Io: AsyncRead + AsyncWrite + Unpin> {
+    link: Link<Io>,
+    framing: Framing,
+    decoder: Decoder,
+    splitter: RecordSplitter,
+    /// Bytes of the body that the decoder has not taken in yet.
+    input: Bytes,
+    /// The decoder has more to say even without input.
+    again: bool,
+    ended: Option<EndReason>,
+}
+
+/// What came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Whole records, as they came, line endings included: about 64 KiB, or less if no more was at hand.
+    Records(Bytes),
+    /// A record longer than `max_record_bytes`, in its place among the others.
+    TooLong(TooLong),
+    /// The stream is over, and its socket closed.
+    End {
+        /// Why.
+        reason: EndReason,
+        /// How many bytes of an unfinished record were dropped.
+        cut_bytes: u64,
+    },
+}
+
+/// How the end of the body is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// A last chunk ends it.
+    Chunked,
+    /// `Content-Length`.
+    Length,
+    /// The end of the connection: whether on purpose or not, only the gzip trailer can tell.
+    UntilClose,
+}
+
+#[derive(Debug)]
+enum Decoder {
+    Gzip(Gunzip),
+    Identity,
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> Body<Io> {
+    pub(super) fn new(link: Link<Io>, framing: Framing, coding: Coding, max_record_bytes: usize) -> Self {
+        let decoder = match coding {
+            Coding::Gzip => Decoder::Gzip(Gunzip::new()),
+            Coding::Identity => Decoder::Identity,
+        };
+        let splitter = RecordSplitter::new(max_record_bytes);
+        Self {
+            link,
+            framing,
+            decoder,
+            splitter,
+            input: Bytes::new(),
+            again: false,
+            ended: None,
+        }
+    }
+
+    /// Waits until something has come, then takes all that is at hand, up to about 64 KiB of records. After the end it says so
+    /// again. Cancel-safe: nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Drained {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// What the socket did. Clones stay valid when the body is gone.
+    pub const fn activity(&self) -> &Activity {
+        self.link.activity()
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Drained> {
+        let mut worked = 0;
+        loop {
+            if (self.splitter.is_due() || self.ended.is_some())
+                && let Some(drained) = self.take()
+            {
+                return Poll::Ready(drained);
+            }
+            if let Some(reason) = &self.ended {
+                return Poll::Ready(Drained::End {
+                    reason: reason.clone(),
+                    cut_bytes: self.splitter.unfinished_bytes(),
+                });
+            }
+            if self.again || !self.input.is_empty() {
+                if worked >= YIELD_AFTER {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                match self.decode() {
+                    Ok(produced) => worked += produced,
+                    Err(damage) => self.end(EndReason::CorruptGzip(damage.to_string())),
+                }
+                continue;
+            }
+            match self.link.poll_frame(cx) {
+                Poll::Ready(Some(Ok(bytes))) => self.input = bytes,
+                Poll::Ready(Some(Err(reason))) => self.end(reason),
+                Poll::Ready(None) => self.end(self.reason_of_an_orderly_end()),
+                Poll::Pending => return self.take().map_or(Poll::Pending, Poll::Ready),
+            }
+        }
+    }
+
+    /// One step: plain bytes into the splitter. How many.
+    fn decode(&mut self) -> Result<usize, CorruptGzip> {
+        let room = self.splitter.room();
+        let produced = match &mut self.decoder {
+            Decoder::Gzip(gunzip) => {
+                let step = gunzip.step(&self.input, room)?;
+                self.input.advance(step.consumed);
+                self.again = step.again;
+                step.produced
+            }
+            Decoder::Identity => {
+                let count = self.input.len().min(room.len());
+                room[..count].copy_from_slice(&self.input[..count]);
+                self.input.advance(count);
+                count
+            }
+        };
+        self.splitter.filled(produced);
+        Ok(produced)
+    }
+
+    /// Records are copied into a buffer of just their size: whoever keeps them keeps nothing else alive.
+    fn take(&mut self) -> Option<Drained> {
+        Some(match self.splitter.take()? {
+            Piece::Records(run) => Drained::Records(Bytes::copy_from_slice(run)),
+            Piece::TooLong(too_long) => Drained::TooLong(too_long),
+        })
+    }
+
+    fn end(&mut self, reason: EndReason) {
+        self.link.close();
+        (self.input, self.again) = (Bytes::new(), false);
+        self.ended = Some(reason);
+    }
+
+    /// The framing says that the body is complete. The last chunk is the service's word, in the middle of a gzip member too: it
+    /// flushes and ends. Without chunks a gzip stream that lacks its trailer was cut, and so may be whatever the close of a
+    /// connection ends.
+    fn reason_of_an_orderly_end(&self) -> EndReason {
+        let whole = match (self.framing, &self.decoder) {
+            (Framing::Chunked, _) | (Framing::Length, Decoder::Identity) => true,
+            (Framing::Length | Framing::UntilClose, Decoder::Gzip(gunzip)) => gunzip.is_between_members(),
+            (Framing::UntilClose, Decoder::Identity) => false,
+        };
+        if whole { EndReason::Closed } else { EndReason::Cut }
+    }
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> fmt::Debug for Body<Io> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body")
+            .field("framing", &self.framing)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[path = "body_tests.rs"]
+mod tests;

@@ -1,0 +1,358 @@
+//! The real connector: happy eyeballs, TCP keep-alive, and TLS against the machine's own list of authorities.
+//!
+//! A dead peer is found by the kernel (protocol notes, section 5): a silent one by keep-alive probes, one that acknowledges
+//! nothing by the user timeout. Neither ends a connection that is merely quiet.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper_util::client::legacy::connect::HttpConnector;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tower_service::Service as _;
+use url::Host;
+
+use super::connector::{ConnectError, Connector, Scheme, Target};
+use super::printable::chain;
+
+/// Silence after which the first keep-alive probe goes out: often enough for the NAT tables and load balancers that forget an
+/// idle connection after a minute or more.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+/// Time between unanswered probes.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// Unanswered probes until the peer counts as dead: one minute of silence and lost probes in all.
+const KEEPALIVE_PROBES: u32 = 3;
+/// How long sent bytes may stay unacknowledged.
+const USER_TIMEOUT: Duration = Duration::from_mins(1);
+/// Shared out among the addresses of a name, so that one dead address leaves time for the others. A little less than the
+/// default of `connect_timeout`, which covers the whole of a connect.
+const ALL_ADDRESSES: Duration = Duration::from_secs(8);
+
+/// Connects over TCP, and TLS if the target asks for it.
+#[derive(Clone)]
+pub struct Dialer {
+    tcp: HttpConnector,
+    /// Or why there can be no TLS: then plain loopback streams still work.
+    tls: Result<TlsConnector, String>,
+}
+
+impl Dialer {
+    /// A dialer that trusts the machine's authorities, and `extra_roots`.
+    pub fn new(extra_roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(KEEPALIVE_IDLE));
+        tcp.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+        tcp.set_keepalive_retries(Some(KEEPALIVE_PROBES));
+        tcp.set_connect_timeout(Some(ALL_ADDRESSES));
+        #[cfg(target_os = "linux")]
+        tcp.set_tcp_user_timeout(Some(USER_TIMEOUT));
+        Self {
+            tcp,
+            tls: tls_client(extra_roots).map(TlsConnector::from),
+        }
+    }
+
+    /// Why no TLS connection will be possible, if so. Worth a word at the start, before the first attempt fails for it.
+    pub fn tls_fault(&self) -> Option<&str> {
+        self.tls.as_ref().err().map(String::as_str)
+    }
+
+    async fn connect_tcp(&self, target: &Target) -> Result<TcpStream, ConnectError> {
+        // The scheme is http even for TLS: this connector makes the TCP half only.
+        let uri = format!("http://{target}/")
+            .parse()
+            .map_err(|error| ConnectError(format!("{target}: {error}")))?;
+        let stream = self
+            .tcp
+            .clone()
+            .call(uri)
+            .await
+            .map_err(|error| ConnectError(format!("{target}: {}", chain(&error))))?;
+        Ok(stream.into_inner())
+    }
+}
+
+impl Connector for Dialer {
+    type Io = Socket;
+
+    async fn connect(&self, target: &Target) -> Result<Socket, ConnectError> {
+        match target.scheme {
+            Scheme::Http => Ok(Socket::Plain(self.connect_tcp(target).await?)),
+            Scheme::Https => {
+                let tls = self.tls.as_ref().map_err(|fault| ConnectError(fault.clone()))?;
+                let name = server_name(&target.host)?;
+                let stream = self.connect_tcp(target).await?;
+                let stream = tls.connect(name, stream).await;
+                let stream = stream.map_err(|error| ConnectError(format!("{target}: {}", describe_tls(&error))))?;
+                Ok(Socket::Tls(Box::new(stream)))
+            }
+        }
+    }
+}
+
+/// A connected socket.
+#[derive(Debug)]
+pub enum Socket {
+    /// Plain TCP.
+    Plain(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// TLS 1.2 and 1.3, with ring; ALPN offers HTTP/1.1 alone (protocol notes, section 2).
+fn tls_client(extra_roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Result<Arc<ClientConfig>, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // Some authorities of a machine are often unreadable; those that are not still serve.
+    roots.add_parsable_certificates(found.certs);
+    roots.add_parsable_certificates(extra_roots);
+    if roots.is_empty() {
+        let why = found
+            .errors
+            .first()
+            .map(|error| format!(" ({})", chain(error)))
+            .unwrap_or_default();
+        return Err(format!(
+            "no certificate authorities were found on this machine{why}: install the ca-certificates package, or point SSL_CERT_FILE at a bundle"
+        ));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn server_name(host: &Host) -> Result<ServerName<'static>, ConnectError> {
+    match host {
+        Host::Domain(name) => ServerName::try_from(name.clone())
+            .map_err(|error| ConnectError(format!("{name} cannot be the name in a certificate: {error}"))),
+        Host::Ipv4(address) => Ok(ServerName::IpAddress((*address).into())),
+        Host::Ipv6(address) => Ok(ServerName::IpAddress((*address).into())),
+    }
+}
+
+/// A failed handshake in words that say what to mend.
+fn describe_tls(error: &io::Error) -> String {
+    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
+        return format!("the TLS handshake failed: {error}");
+    };
+    let rustls::Error::InvalidCertificate(fault) = tls else {
+        return format!("the TLS handshake failed: {tls}");
+    };
+    if matches!(
+        fault,
+        CertificateError::Expired | CertificateError::ExpiredContext { .. }
+    ) {
+        "its certificate has expired (or the clock of this machine is wrong)".to_owned()
+    } else if matches!(
+        fault,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }
+    ) {
+        "its certificate is not valid yet (or the clock of this machine is wrong)".to_owned()
+    } else if matches!(fault, CertificateError::UnknownIssuer) {
+        "its certificate was issued by an authority that this machine does not know".to_owned()
+    } else if matches!(
+        fault,
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+    ) {
+        "its certificate is for another host".to_owned()
+    } else {
+        format!("its certificate is not accepted: {fault}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+
+    struct Authority {
+        certificate: CertificateDer<'static>,
+        issuer: Issuer<'static, KeyPair>,
+    }
+
+    fn authority(name: &str) -> Authority {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap().der().clone();
+        Authority {
+            certificate,
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    /// A TLS server for `name` that echoes five bytes and tells the ALPN protocol that was agreed on.
+    async fn serve(
+        authority: &Authority,
+        name: &str,
+        expired: bool,
+    ) -> (u16, tokio::task::JoinHandle<Option<Vec<u8>>>) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        if expired {
+            (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
+        }
+        let certificate = params.signed_by(&key, &authority.issuer).unwrap().der().clone();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.ok()?;
+            let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await.ok()?;
+            let mut bytes = [0; 5];
+            stream.read_exact(&mut bytes).await.ok()?;
+            stream.write_all(&bytes).await.ok()?;
+            stream.shutdown().await.ok()?;
+            stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec)
+        });
+        (port, server)
+    }
+
+    fn target(scheme: Scheme, port: u16) -> Target {
+        Target {
+            scheme,
+            host: Host::parse("127.0.0.1").unwrap(),
+            port,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_of_a_known_authority_is_accepted_and_only_http_1_1_is_agreed_on() {
+        let authority = authority("known");
+        let (port, server) = serve(&authority, "127.0.0.1", false).await;
+        let dialer = Dialer::new([authority.certificate.clone()]);
+        assert_eq!(dialer.tls_fault(), None);
+        let mut socket = dialer.connect(&target(Scheme::Https, port)).await.unwrap();
+        socket.write_all(b"hello").await.unwrap();
+        socket.flush().await.unwrap();
+        let mut echo = Vec::new();
+        socket.read_to_end(&mut echo).await.unwrap();
+        assert_eq!(echo, b"hello");
+        assert_eq!(server.await.unwrap().as_deref(), Some(&b"http/1.1"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_refused_certificate_is_explained() {
+        let (known, other) = (authority("known"), authority("other"));
+        for (issuer, name, expired, expected) in [
+            (&known, "127.0.0.1", true, "its certificate has expired"),
+            (
+                &known,
+                "elsewhere.example",
+                false,
+                "its certificate is for another host",
+            ),
+            (
+                &other,
+                "127.0.0.1",
+                false,
+                "an authority that this machine does not know",
+            ),
+        ] {
+            let (port, _server) = serve(issuer, name, expired).await;
+            let dialer = Dialer::new([known.certificate.clone()]);
+            let error = dialer
+                .connect(&target(Scheme::Https, port))
+                .await
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains(expected) && error.starts_with(&format!("127.0.0.1:{port}: ")),
+                "{error}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_speaks_no_tls_is_explained() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        });
+        let dialer = Dialer::new([authority("known").certificate]);
+        let error = dialer
+            .connect(&target(Scheme::Https, port))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("the TLS handshake failed"), "{error}");
+        server.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_is_a_connect_error_that_names_the_target() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let error = Dialer::new([])
+            .connect(&target(Scheme::Http, port))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with(&format!("127.0.0.1:{port}: ")) && error.contains("refused"),
+            "{error}"
+        );
+    }
+}
