@@ -4,8 +4,13 @@
 //! the moment from which the next connect may go out, at the disconnect. Found open at a start it says that a connection may have
 //! ended just now, so the whole cooldown is owed (protocol notes, section 1).
 
+use std::time::Duration;
+
 use super::time::{BootId, Moment};
 use super::wait::{Policy, Why};
+
+/// What a store may add to a wait that it keeps in round numbers, at the most.
+const ROUNDING: Duration = Duration::from_secs(1);
 
 /// Which part of a connection's life a lease was written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,6 +86,7 @@ impl FirstWait {
     /// | --- | --- |
     /// | nothing | none |
     /// | closed, same boot, written in the past | the rest of its wait |
+    /// | the same, with a wait longer than any that we ask for | the rest of our longest wait, at least a cooldown |
     /// | closed, another or unknown boot, or written in the future | its whole wait, at least a cooldown |
     /// | open, or unreadable | a whole cooldown |
     pub fn from_found(found: &Found, now: Moment, boot: &BootId, policy: &Policy) -> Self {
@@ -101,7 +107,9 @@ impl FirstWait {
             Found::Lease(found) => found,
         };
         let failures = lease.failures;
-        let whole_wait = lease.not_before.since(*written).min(policy.longest_wait());
+        // Bounded, so that a damaged file cannot silence a stream for good.
+        let longest = policy.longest_wait();
+        let whole_wait = lease.not_before.since(*written).min(longest);
         match lease.phase {
             Phase::Connecting | Phase::Streaming => Self {
                 until: now + policy.cooldown,
@@ -110,8 +118,16 @@ impl FirstWait {
                 rewrite: true,
             },
             Phase::Closed if its_boot.is_same_boot(boot) && *written <= now => {
-                // Bounded, so that a damaged file cannot silence a stream for good.
-                let until = lease.not_before.min(*written + whole_wait);
+                let until = lease.not_before;
+                if until.since(*written) > longest.saturating_add(ROUNDING) {
+                    // Nor can it make us hasty: one wrong digit in `written`, and this bound alone would lie in the past.
+                    return Self {
+                        until: (*written + longest).max(now + policy.cooldown),
+                        why: Why::LeaseUnclear,
+                        failures,
+                        rewrite: true,
+                    };
+                }
                 if until <= now {
                     return Self {
                         until: now,
@@ -139,8 +155,6 @@ impl FirstWait {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const NOW: Moment = Moment::from_secs(1_000);

@@ -21,6 +21,9 @@ use super::outcome::{EndReason, Lost, Refusal, RefusalClass, TokenFailure, Unrea
 use super::time::Moment;
 use super::wait::{Policy, Why};
 
+#[cfg(test)]
+mod rebased;
+
 /// What a slot is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum State {
@@ -131,6 +134,8 @@ pub struct Slot {
     failures: u32,
     /// Attempts in a row that failed before they reached the service: what a backoff grows with.
     tries: u32,
+    /// Times in a row that an access token was refused, whatever else failed in between.
+    token_refusals: u32,
     last_token_retry: Option<Moment>,
     /// The latest `now`: time that seems to go back stands still instead.
     latest: Moment,
@@ -152,6 +157,7 @@ impl Slot {
             not_before: until,
             failures,
             tries: 0,
+            token_refusals: 0,
             last_token_retry: None,
             latest: now,
             jitter: Jitter(seed),
@@ -192,6 +198,7 @@ impl Slot {
             }
             (State::Authorizing { retry, .. }, Event::TokenReady) => {
                 let retry = *retry;
+                self.token_refusals = 0;
                 self.enter(State::Leasing { since: now, retry });
                 let open = Lease {
                     phase: Phase::Connecting,
@@ -202,7 +209,15 @@ impl Slot {
             }
             (State::Authorizing { .. }, Event::TokenFailed(failure)) => {
                 self.tries = self.tries.saturating_add(1);
-                let wait = self.policy.after_token_failure(&failure, self.tries);
+                // An endpoint that was away for a while and now says no has said no once.
+                let times = match failure {
+                    TokenFailure::Unavailable(_) => self.tries,
+                    TokenFailure::Refused { .. } => {
+                        self.token_refusals = self.token_refusals.saturating_add(1);
+                        self.token_refusals
+                    }
+                };
+                let wait = self.policy.after_token_failure(&failure, times);
                 self.back_off(now, wait, Why::Token(failure))
             }
             (State::Leasing { retry, .. }, Event::LeaseStored) => {
@@ -275,6 +290,7 @@ impl Slot {
     /// A 401 may mean no more than an expired token: once per cooldown a fresh one is tried at once (protocol notes, section 4).
     fn retry_with_fresh_token(&mut self, now: Moment) -> Vec<Action> {
         self.last_token_retry = Some(now);
+        self.tries = 0;
         // Owed from here on, whatever becomes of the retry: the service was reached.
         self.not_before = now + self.policy.cooldown;
         self.authorize(now, true)

@@ -19,7 +19,8 @@ pub const LONG_LIMIT: Duration = Duration::from_mins(30);
 /// How many times the longest silence that was broken by itself must pass.
 const SAFETY: u32 = 4;
 const HOUR: u64 = 3600;
-const HOURS: usize = 24;
+/// A day, and the hour that is not over yet: a silence counts for a whole day at least, whenever in its hour it ended.
+const HOURS: usize = 25;
 
 /// Watches the silence on one slot's connections, one after another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -99,7 +100,7 @@ impl StallWatch {
     }
 }
 
-/// The longest silence of each of the last 24 hours of uptime.
+/// The longest silence of each of the last 25 hours of uptime.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct SilencesOfADay {
     /// `(hour since boot, longest silence that ended in it)`, at `hour % HOURS`.

@@ -11,8 +11,8 @@ use super::outcome::{EndReason, Lost, Refusal, RefusalClass, TokenFailure, Unrea
 /// A cooldown is stretched to at most this many times itself: 60 s to 3 minutes, beyond which upstream stops backfilling
 /// (protocol notes, section 6).
 const STRETCH_LIMIT: u32 = 3;
-/// Each further refusal in a row stretches the cooldown by this ratio: 60, 90, 135, 180 s.
-const STRETCH: (u32, u32) = (3, 2);
+/// After this many refusals in a row the limit is reached: each further one stretches the cooldown by half, 60, 90, 135, 180 s.
+const REFUSALS_TO_THE_LIMIT: u32 = 4;
 /// The first backoff after an attempt that did not reach the service.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// A `Retry-After` beyond this is taken for a mistake: an hour loses the backfill many times over already.
@@ -40,11 +40,8 @@ impl Policy {
             .min(self.backfill_horizon)
             .max(self.cooldown);
         let mut wait = self.cooldown;
-        for _ in 1..failures {
-            if wait >= limit {
-                break;
-            }
-            wait = wait.saturating_mul(STRETCH.0) / STRETCH.1;
+        for _ in 1..failures.min(REFUSALS_TO_THE_LIMIT) {
+            wait = wait.saturating_add(wait / 2);
         }
         wait.min(limit)
     }
@@ -72,21 +69,21 @@ impl Policy {
         doubled(FIRST_BACKOFF.min(self.cooldown), tries, self.cooldown)
     }
 
-    /// The backoff after the `tries`-th token failure in a row. A refusal needs a person, as a rule: from a cooldown up to the long
-    /// retry. Adobe throttles who asks too often (protocol notes, section 7).
-    pub fn after_token_failure(&self, failure: &TokenFailure, tries: u32) -> Duration {
+    /// The backoff after a token failure, the `times`-th of its kind in a row. A refusal needs a person, as a rule: from a cooldown
+    /// up to the long retry. Adobe throttles who asks too often (protocol notes, section 7).
+    pub fn after_token_failure(&self, failure: &TokenFailure, times: u32) -> Duration {
         match failure {
-            TokenFailure::Unavailable(_) => self.backoff(tries),
+            TokenFailure::Unavailable(_) => self.backoff(times),
             TokenFailure::Refused { retry_after, .. } => {
-                doubled(self.cooldown, tries, self.long_retry.max(self.cooldown)).max(bounded(*retry_after))
+                doubled(self.cooldown, times, self.long_retry.max(self.cooldown)).max(bounded(*retry_after))
             }
         }
     }
 
     /// No wait that we ask for is longer than this.
     pub fn longest_wait(&self) -> Duration {
-        let longest = self.long_retry.max(self.cooldown).max(RETRY_AFTER_LIMIT);
-        longest + Self::jitter_limit(longest)
+        let longest = self.long_retry.max(self.stretched(u32::MAX)).max(RETRY_AFTER_LIMIT);
+        longest.saturating_add(Self::jitter_limit(longest))
     }
 
     /// The most that may be added to a wait of this length.
