@@ -20,6 +20,9 @@ pub mod stall;
 pub mod time;
 pub mod wait;
 
+#[cfg(test)]
+mod tests;
+
 pub use lease::{FirstWait, Lease, Phase};
 pub use outcome::{EndReason, Lost, Refusal, TokenFailure, Unreached};
 pub use slot::{Action, Event, Slot, State};
