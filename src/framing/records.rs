@@ -80,7 +80,8 @@ impl RecordSplitter {
             self.buffer.truncate(USUAL_BUFFER);
             self.buffer.shrink_to_fit();
         }
-        if self.buffer.len() - self.end < LEAST_ROOM {
+        if self.end - self.start <= self.start || self.buffer.len() - self.end < LEAST_ROOM {
+            // Mostly the beginning of one record, and never more bytes than have left.
             self.move_to_front();
         }
         if self.buffer.len() - self.end < LEAST_ROOM {
@@ -176,6 +177,9 @@ impl RecordSplitter {
     }
 
     fn move_to_front(&mut self) {
+        if self.start == 0 {
+            return;
+        }
         self.buffer.copy_within(self.start..self.end, 0);
         self.whole -= self.start;
         self.end -= self.start;

@@ -123,6 +123,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Watched<Io> {
         if let Poll::Ready(Ok(())) = &outcome {
             match buf.filled().len() - filled {
                 0 if room > 0 => self.activity.ended(SocketEnd::Eof),
+                0 => {}
                 count => self.activity.read(count),
             }
         }

@@ -122,6 +122,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Body<Io> {
             }
             match self.link.poll_frame(cx) {
                 Poll::Ready(Some(Ok(bytes))) => self.input = bytes,
+                // TLS calls it a fault when a peer closes without its goodbye; many do.
+                Poll::Ready(Some(Err(EndReason::Cut))) if self.framing == Framing::UntilClose => {
+                    self.end(self.reason_of_an_orderly_end());
+                }
                 Poll::Ready(Some(Err(reason))) => self.end(reason),
                 Poll::Ready(None) => self.end(self.reason_of_an_orderly_end()),
                 Poll::Pending => return self.take().map_or(Poll::Pending, Poll::Ready),

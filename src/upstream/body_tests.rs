@@ -1,4 +1,5 @@
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,12 +7,12 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
 use super::super::testing::{self, Network, Service, network};
-use super::super::{Answer, Dialer, StreamRequest, open};
+use super::super::{Answer, ConnectError, Connector, Dialer, StreamRequest, Target, open};
 use super::*;
 
 const GZIP_CHUNKED: &str = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -319,6 +320,97 @@ async fn a_reset_is_told_in_the_words_of_the_system() {
     };
     assert!(why.contains("reset"), "{why}");
     server.await.unwrap();
+}
+
+/// A socket that, once asked, brings `bytes` and then fails with `error`.
+struct Failing {
+    asked: bool,
+    bytes: Bytes,
+    error: io::ErrorKind,
+}
+
+impl AsyncRead for Failing {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.asked {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if self.bytes.is_empty() {
+            return Poll::Ready(Err(self.error.into()));
+        }
+        let count = buf.remaining().min(self.bytes.len());
+        buf.put_slice(&self.bytes.split_to(count));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Failing {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.asked = true;
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+struct FailingNetwork(Bytes, io::ErrorKind);
+
+impl Connector for FailingNetwork {
+    type Io = Failing;
+
+    async fn connect(&self, _: &Target) -> Result<Failing, ConnectError> {
+        Ok(Failing {
+            asked: false,
+            bytes: self.0.clone(),
+            error: self.1,
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_fails_is_reset_and_one_that_ends_without_goodbye_is_judged_like_any_end() {
+    let until_close = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n";
+    let (whole, part) = (gzip(b"a\r\n"), Gzip::new().flushed(b"a\r\n"));
+    let reset = EndReason::Reset("connection reset".to_owned());
+    for (head, wire, error, expected) in [
+        (
+            GZIP_CHUNKED,
+            chunk(&whole),
+            io::ErrorKind::ConnectionReset,
+            reset.clone(),
+        ),
+        (
+            GZIP_CHUNKED,
+            chunk(&whole),
+            io::ErrorKind::UnexpectedEof,
+            EndReason::Cut,
+        ),
+        (until_close, whole.clone(), io::ErrorKind::ConnectionReset, reset),
+        (
+            until_close,
+            whole.clone(),
+            io::ErrorKind::UnexpectedEof,
+            EndReason::Closed,
+        ),
+        (until_close, part, io::ErrorKind::UnexpectedEof, EndReason::Cut),
+    ] {
+        let network = FailingNetwork([head.as_bytes(), &wire].concat().into(), error);
+        let request = StreamRequest::new(&testing::stream("http://localhost/x"), testing::access_token("t"), None);
+        let Ok(Answer::Streaming(mut body)) = open(&network, &request).await else {
+            panic!()
+        };
+        assert_eq!(
+            read_all(&mut body).await,
+            (b"a\r\n".to_vec(), expected, 0),
+            "{head} {error}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

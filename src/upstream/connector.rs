@@ -70,7 +70,7 @@ impl fmt::Display for Target {
 /// Whether `host` is this machine by its very name, without asking a resolver.
 pub fn is_loopback(host: &Host<&str>) -> bool {
     match host {
-        Host::Domain(name) => name.eq_ignore_ascii_case("localhost"),
+        Host::Domain(name) => name.strip_suffix('.').unwrap_or(name).eq_ignore_ascii_case("localhost"),
         Host::Ipv4(address) => address.is_loopback(),
         Host::Ipv6(address) => address.is_loopback(),
     }
@@ -103,6 +103,7 @@ mod tests {
         for url in [
             "http://localhost/",
             "http://LOCALHOST:1/",
+            "http://localhost./",
             "http://127.0.0.1/",
             "http://127.8.9.1/",
             "http://[::1]/",

@@ -6,14 +6,14 @@
 //! | [`dial`] | the real one: [`Dialer`], TCP and TLS |
 //! | [`activity`] | what the socket did: bytes, the last read, how it ended |
 //! | [`token`] | [`TokenSource`]: one access token per credential, shared |
-//! | [`ims`] | one fetch of a token |
+//! | `ims` | one fetch of a token |
 //! | [`request`] | [`StreamRequest`]: what we ask for, with which headers |
 //! | [`redirect`] | which redirect is followed, and so who may see the token |
 //! | [`answer`] | what a refusal says |
 //! | [`attempt`] | [`open`]: one attempt, redirects included, to a stream or to the reason why not |
 //! | [`body`] | [`Body`]: an open stream, handed out as whole records |
-//! | [`exchange`] | one request and its answer on one socket, driven by whoever reads it |
-//! | [`printable`] | text from the other side, made fit to be shown |
+//! | `exchange` | one request and its answer on one socket, driven by whoever reads it |
+//! | `printable` | text from the other side, made fit to be shown |
 //!
 //! Nothing here decides *when* to connect or waits between attempts, and nothing is spawned: a future that is dropped has closed
 //! its socket. HTTP/1.1 only. How an attempt, a token fetch or a connection ended is said in the words of [`crate::lifecycle`].
