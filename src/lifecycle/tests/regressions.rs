@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::lifecycle::lease::{FirstWait, Found, FoundLease, Lease, Phase};
-use crate::lifecycle::outcome::{Refusal, TokenFailure, Unreached};
+use crate::lifecycle::outcome::{EndReason, Refusal, TokenFailure, Unreached};
 use crate::lifecycle::slot::{Event, Slot, State};
 use crate::lifecycle::stall::StallWatch;
 use crate::lifecycle::time::{BootId, Moment};
@@ -159,6 +159,21 @@ fn an_absurd_setting_or_count_neither_panics_nor_takes_for_ever() {
         ..absurd
     };
     assert_eq!(long.stretched(u32::MAX), Duration::MAX);
+}
+
+/// No history shows it: the clock that we count in cannot go back.
+#[test]
+fn time_that_seems_to_go_back_stands_still() {
+    let mut story = Story::new();
+    let early = Moment::from_secs(1);
+    for event in [Event::Tick, Event::TokenReady, Event::LeaseStored, Event::Streaming] {
+        story.slot.handle(early, event);
+    }
+    story.slot.handle(early, Event::Ended(EndReason::Closed));
+    let State::Waiting { until, .. } = story.slot.state() else {
+        panic!("{:?}", story.slot.state());
+    };
+    assert!(*until >= START + POLICY.cooldown);
 }
 
 /// Cause: 24 hours by the clock are between 23 and 24 hours of time.

@@ -112,6 +112,12 @@ impl Truth {
                 format!("the lease forgets the wait until {:?}", self.earliest),
             );
         }
+        if kept && failures != self.failures {
+            return broken(
+                Rule::WaitKept,
+                format!("the lease tells of {failures} refusals, not {}", self.failures),
+            );
+        }
         self.retry_granted = false;
         self.retrying = false;
         self.failures = failures;

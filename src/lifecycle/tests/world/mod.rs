@@ -315,6 +315,12 @@ impl<'a> World<'a> {
         if !may_wait && actions.iter().any(|action| matches!(action, Action::WaitUntil(_))) {
             self.judge(broken(Rule::WaitLength, format!("waits after {kind:?}")))?;
         }
+        if bounds.is_some() && !closes(&actions) {
+            self.judge(broken(
+                Rule::WaitKept,
+                format!("no lease tells of the wait after {kind:?}"),
+            ))?;
+        }
         self.carry_out(actions)
     }
 
@@ -465,6 +471,13 @@ impl<'a> World<'a> {
             && let Some(kind) = StartKind::of(&found, why)
         {
             self.coverage.start(kind);
+            // Written anew, or a daemon that dies again and again would wait ever longer.
+            if matches!(kind, StartKind::LeaseOpen | StartKind::LeaseUnclear) && !closes(&actions) {
+                self.judge(broken(
+                    Rule::WaitKept,
+                    format!("no lease tells of the wait after {found:?}"),
+                ))?;
+            }
         }
         let bounds = match self.truth.started(self.real, until, failures, kept) {
             Ok(bounds) => Some(bounds),
@@ -552,6 +565,12 @@ impl<'a> World<'a> {
             }
         }
     }
+}
+
+/// Whether a lease is closed by these actions.
+fn closes(actions: &[Action]) -> bool {
+    let closes = |action: &Action| matches!(action, Action::StoreLease(lease) if lease.phase == Phase::Closed);
+    actions.iter().any(closes)
 }
 
 fn written_in(content: &Content, boot: &Boot) -> bool {

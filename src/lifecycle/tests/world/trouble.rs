@@ -208,7 +208,7 @@ impl World<'_> {
         // Lease number 0: the last word of the machine is gone.
         let mut serial = serial;
         let kind = self.chance.below(7);
-        if kind >= 2 {
+        if kind > 0 {
             serial = 0;
         }
         match kind {
