@@ -625,7 +625,9 @@ async fn closing_waits_until_nobody_holds_the_producer_and_librdkafka_is_gone() 
 async fn is_pending(future: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
     let mut future = Some(future);
     std::future::poll_fn(|cx| {
-        let pending = future.as_mut().is_some_and(|future| future.as_mut().poll(cx).is_pending());
+        let pending = future
+            .as_mut()
+            .is_some_and(|future| future.as_mut().poll(cx).is_pending());
         std::task::Poll::Ready(pending)
     })
     .await

@@ -30,7 +30,7 @@ mod printable;
 pub mod redirect;
 pub mod request;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod token;
 
 pub use activity::Activity;

@@ -16,7 +16,7 @@ use crate::settings::{Credential, Grant, MessageKey, SecretSource, StreamSetting
 
 /// What a connect comes to.
 #[derive(Clone, Debug)]
-pub(super) enum Connect {
+pub(crate) enum Connect {
     Accepted,
     Refused(&'static str),
     Hangs,
@@ -24,7 +24,7 @@ pub(super) enum Connect {
 
 /// The client's side. Connects are accepted unless planned otherwise.
 #[derive(Debug)]
-pub(super) struct Network {
+pub(crate) struct Network {
     accepted: mpsc::UnboundedSender<(Target, DuplexStream)>,
     planned: Mutex<VecDeque<Connect>>,
     pipe_bytes: usize,
@@ -32,10 +32,10 @@ pub(super) struct Network {
 
 /// The service's side.
 #[derive(Debug)]
-pub(super) struct Service(mpsc::UnboundedReceiver<(Target, DuplexStream)>);
+pub(crate) struct Service(mpsc::UnboundedReceiver<(Target, DuplexStream)>);
 
 /// A network whose pipes hold `pipe_bytes`: with 1 every read and write is of one byte.
-pub(super) fn network(pipe_bytes: usize) -> (Arc<Network>, Service) {
+pub(crate) fn network(pipe_bytes: usize) -> (Arc<Network>, Service) {
     let (accepted, accepts) = mpsc::unbounded_channel();
     (
         Arc::new(Network {
@@ -48,7 +48,7 @@ pub(super) fn network(pipe_bytes: usize) -> (Arc<Network>, Service) {
 }
 
 impl Network {
-    pub(super) fn plan(&self, connects: impl IntoIterator<Item = Connect>) {
+    pub(crate) fn plan(&self, connects: impl IntoIterator<Item = Connect>) {
         self.planned.lock().unwrap().extend(connects);
     }
 }
@@ -74,25 +74,25 @@ impl Connector for Network {
 
 impl Service {
     /// The next connection, and where the client meant it to go.
-    pub(super) async fn accept(&mut self) -> (Target, DuplexStream) {
+    pub(crate) async fn accept(&mut self) -> (Target, DuplexStream) {
         self.0.recv().await.unwrap()
     }
 
     /// The next connection, with the head (and the form, if there is one) of its request.
-    pub(super) async fn request(&mut self) -> (Target, String, DuplexStream) {
+    pub(crate) async fn request(&mut self) -> (Target, String, DuplexStream) {
         let (target, mut io) = self.accept().await;
         let request = read_request(&mut io).await;
         (target, request, io)
     }
 
     /// Nobody has connected.
-    pub(super) fn is_idle(&mut self) -> bool {
+    pub(crate) fn is_idle(&mut self) -> bool {
         self.0.try_recv().is_err()
     }
 }
 
 /// Reads one request: its head, and its body if it has a `content-length`.
-pub(super) async fn read_request(io: &mut DuplexStream) -> String {
+pub(crate) async fn read_request(io: &mut DuplexStream) -> String {
     let mut bytes = Vec::new();
     loop {
         bytes.push(io.read_u8().await.unwrap());
@@ -110,16 +110,16 @@ pub(super) async fn read_request(io: &mut DuplexStream) -> String {
 }
 
 /// Answers and hangs up.
-pub(super) async fn answer(mut io: DuplexStream, bytes: impl AsRef<[u8]>) {
+pub(crate) async fn answer(mut io: DuplexStream, bytes: impl AsRef<[u8]>) {
     io.write_all(bytes.as_ref()).await.unwrap();
 }
 
 /// A token as [`super::TokenSource`] would have made it, for client `client-1`.
-pub(super) fn access_token(secret: &str) -> AccessToken {
+pub(crate) fn access_token(secret: &str) -> AccessToken {
     AccessToken::for_tests(secret, Some("client-1"))
 }
 
-pub(super) fn credential(grant: Grant) -> Arc<Credential> {
+pub(crate) fn credential(grant: Grant) -> Arc<Credential> {
     Arc::new(Credential {
         name: "default".to_owned(),
         grant,
@@ -127,7 +127,7 @@ pub(super) fn credential(grant: Grant) -> Arc<Credential> {
 }
 
 /// A stream with the defaults of the configuration.
-pub(super) fn stream(url: &str) -> StreamSettings {
+pub(crate) fn stream(url: &str) -> StreamSettings {
     StreamSettings {
         name: "examplecomprod".to_owned(),
         url: Url::parse(url).unwrap(),

@@ -272,19 +272,11 @@ impl<C: Connector> TokenSource<C> {
     }
 }
 
-/// Reads a secret from its place. A file that cannot be read just now may be in the middle of a rotation: that is trouble which
-/// passes, not a refusal.
+/// A secret that cannot be read just now may be in the middle of its rotation: tried again later.
 fn read_secret(source: &SecretSource) -> Result<SecretString, TokenFailure> {
-    match source {
-        SecretSource::Inline(secret) => Ok(secret.clone()),
-        SecretSource::File(path) => match std::fs::read_to_string(path) {
-            Ok(text) => Ok(SecretString::from(text.trim().to_owned())),
-            Err(error) => Err(TokenFailure::Unavailable(format!(
-                "the secret file {} cannot be read: {error}",
-                path.display()
-            ))),
-        },
-    }
+    source
+        .read()
+        .map_err(|error| TokenFailure::Unavailable(error.to_string()))
 }
 
 #[cfg(test)]
