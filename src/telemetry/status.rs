@@ -1,0 +1,59 @@
+//! The state of every connection slot, kept up to date by its driver and read by whoever shows it.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::StreamCounters;
+use crate::lifecycle::{Moment, State, Why};
+
+/// One stream, as people see it.
+#[derive(Clone, Debug)]
+pub struct StreamStatus {
+    /// The stream's name.
+    pub name: Arc<str>,
+    /// One for each connection slot.
+    pub slots: Vec<SlotStatus>,
+    /// What was counted.
+    pub counters: Arc<StreamCounters>,
+}
+
+impl StreamStatus {
+    /// The status of a stream that has not started yet.
+    pub fn new(name: &str, connections: u8) -> Self {
+        let slots = (0..connections).map(|_| SlotStatus::new()).collect();
+        Self {
+            name: name.into(),
+            slots,
+            counters: Arc::default(),
+        }
+    }
+}
+
+/// One connection slot, as people see it. Clones share the state.
+#[derive(Clone, Debug)]
+pub struct SlotStatus(watch::Sender<State>);
+
+impl SlotStatus {
+    fn new() -> Self {
+        Self(watch::Sender::new(State::Waiting {
+            until: Moment::default(),
+            why: Why::Start,
+        }))
+    }
+
+    /// Shows a new state.
+    pub fn show(&self, state: State) {
+        self.0.send_replace(state);
+    }
+
+    /// What the slot does now.
+    pub fn state(&self) -> State {
+        self.0.borrow().clone()
+    }
+
+    /// To wait for what it does next.
+    pub fn watch(&self) -> watch::Receiver<State> {
+        self.0.subscribe()
+    }
+}
