@@ -11,9 +11,11 @@
 //! `not_before` and `boottime` (when it was written) are milliseconds since the boot that `boot_id` names; `wall` is for people.
 //! A file that cannot be read, or is of a newer version, asks for a whole cooldown.
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -64,11 +66,17 @@ impl LeaseKey {
 #[derive(Debug)]
 pub struct DurableLease(());
 
-/// The leases under one `state_dir`.
+/// The leases under one `state_dir`. Clones share them.
+///
+/// Writes of one lease land in the order in which they were asked for, even if whoever asked is gone by then: a task that panicked
+/// may leave a write behind that is still on its way when its successor asks for the next.
 #[derive(Clone)]
 pub struct LeaseDir {
     dir: PathBuf,
     clock: Arc<dyn Clock>,
+    asked: Arc<AtomicU64>,
+    /// For each lease the number of the last write that landed; locked during a write.
+    landed: Arc<Mutex<HashMap<LeaseKey, Arc<Mutex<u64>>>>>,
 }
 
 impl LeaseDir {
@@ -76,15 +84,22 @@ impl LeaseDir {
     pub fn open(state_dir: &Path, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let dir = state_dir.join("leases");
         make_private_dir(&dir)?;
-        Ok(Self { dir, clock })
+        Ok(Self {
+            dir,
+            clock,
+            asked: Arc::default(),
+            landed: Arc::default(),
+        })
     }
 
     /// What is on disk for `key`.
     pub async fn find(&self, key: &LeaseKey) -> Found {
-        let (path, key) = (self.dir.join(key.file_name()), key.clone());
-        off_the_async_threads(move || Ok(read(&path, &key)))
-            .await
-            .unwrap_or(Found::Unreadable)
+        let (path, landed, key) = (self.dir.join(key.file_name()), self.landed(key), key.clone());
+        let read = move || {
+            let _no_write_meanwhile = lock(&landed);
+            Ok(read(&path, &key))
+        };
+        off_the_async_threads(read).await.unwrap_or(Found::Unreadable)
     }
 
     /// Makes an open lease durable: the only way to a [`DurableLease`].
@@ -108,7 +123,20 @@ impl LeaseDir {
         };
         let path = self.dir.join(key.file_name());
         let content = serde_json::to_vec(&stored)?;
-        off_the_async_threads(move || write_durably(&path, &content)).await
+        let (number, landed) = (self.asked.fetch_add(1, Ordering::Relaxed) + 1, self.landed(key));
+        let write = move || {
+            let mut landed = lock(&landed);
+            if number < *landed {
+                return Err(io::Error::other("a later write of the same lease came first"));
+            }
+            *landed = number;
+            write_durably(&path, &content)
+        };
+        off_the_async_threads(write).await
+    }
+
+    fn landed(&self, key: &LeaseKey) -> Arc<Mutex<u64>> {
+        lock(&self.landed).entry(key.clone()).or_default().clone()
     }
 }
 
@@ -201,6 +229,11 @@ fn millis(at: Moment) -> u64 {
     u64::try_from(at.0.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Nothing panics while it holds one of the locks here, so a poisoned one is as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Runs file work where blocking is allowed.
 async fn off_the_async_threads<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -266,6 +299,35 @@ mod tests {
                 panic!("not found")
             };
             assert_eq!(found.lease.phase, phase);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_write_that_its_asker_left_behind_does_not_land_over_a_later_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let leases = leases(dir.path());
+        let lease = |phase| Lease {
+            phase,
+            not_before: Moment::default(),
+            failures: 0,
+        };
+        for _ in 0..200 {
+            let (of_the_old, of_the_new) = (leases.clone(), leases.clone());
+            let old = tokio::spawn(async move { of_the_old.store(&key(WEB, 0), lease(Phase::Closed)).await });
+            tokio::task::yield_now().await;
+            old.abort();
+            let _ = old.await;
+            of_the_new
+                .store_open(&key(WEB, 0), lease(Phase::Connecting))
+                .await
+                .unwrap();
+            // Whatever is still on its way has landed when another write has.
+            let other = key("https://livestream.adobe.net/other", 0);
+            leases.store(&other, lease(Phase::Closed)).await.unwrap();
+            let Found::Lease(found) = leases.find(&key(WEB, 0)).await else {
+                panic!("not found")
+            };
+            assert_eq!(found.lease.phase, Phase::Connecting);
         }
     }
 
