@@ -136,7 +136,6 @@ pub struct Slot {
     tries: u32,
     /// Times in a row that an access token was refused, whatever else failed in between.
     token_refusals: u32,
-    last_token_retry: Option<Moment>,
     /// The latest `now`: time that seems to go back stands still instead.
     latest: Moment,
     jitter: Jitter,
@@ -158,7 +157,6 @@ impl Slot {
             failures,
             tries: 0,
             token_refusals: 0,
-            last_token_retry: None,
             latest: now,
             jitter: Jitter(seed),
         };
@@ -240,7 +238,7 @@ impl Slot {
             }
             (State::Connecting { retry, .. }, Event::Answered(refusal)) => {
                 let first_try = !*retry;
-                if first_try && refusal.class() == RefusalClass::Unauthorized && self.may_retry_token(now) {
+                if first_try && refusal.class() == RefusalClass::Unauthorized {
                     return self.retry_with_fresh_token(now);
                 }
                 self.failures = self.failures.saturating_add(1);
@@ -287,18 +285,13 @@ impl Slot {
         vec![self.report(), Action::FetchToken { refused: retry }]
     }
 
-    /// A 401 may mean no more than an expired token: once per cooldown a fresh one is tried at once (protocol notes, section 4).
+    /// A 401 may mean no more than an expired token: a fresh one is tried at once, and only once (protocol notes, section 4). That this
+    /// is at most once per cooldown follows: whatever becomes of the retry, a cooldown is waited out before the next attempt.
     fn retry_with_fresh_token(&mut self, now: Moment) -> Vec<Action> {
-        self.last_token_retry = Some(now);
         self.tries = 0;
         // Owed from here on, whatever becomes of the retry: the service was reached.
         self.not_before = now + self.policy.cooldown;
         self.authorize(now, true)
-    }
-
-    fn may_retry_token(&self, now: Moment) -> bool {
-        self.last_token_retry
-            .is_none_or(|last| now.since(last) >= self.policy.cooldown)
     }
 
     /// After an attempt or a connection that reached the service: the wait is owed to it.
@@ -308,7 +301,8 @@ impl Slot {
         self.wait(self.not_before, why)
     }
 
-    /// After an attempt that did not reach the service: an earlier wait stays as it is.
+    /// After an attempt that did not reach the service: an earlier wait stays as it is. The lease does not remember the backoff, which is
+    /// owed to nobody: who restarts the daemon after mending a secret or a network need not wait for it.
     fn back_off(&mut self, now: Moment, wait: Duration, why: Why) -> Vec<Action> {
         let until = now + wait + self.jitter.next(Policy::jitter_limit(wait));
         self.wait(until.max(self.not_before), why)
@@ -316,7 +310,11 @@ impl Slot {
 
     fn wait(&mut self, until: Moment, why: Why) -> Vec<Action> {
         self.enter(State::Waiting { until, why });
-        vec![self.closed_lease(until), Action::WaitUntil(until), self.report()]
+        vec![
+            self.closed_lease(self.not_before),
+            Action::WaitUntil(until),
+            self.report(),
+        ]
     }
 
     fn stop(&mut self, now: Moment) -> Vec<Action> {

@@ -28,8 +28,6 @@ impl Slot {
             State::Streaming { .. } => State::Streaming { since: to },
             State::Stopped => State::Stopped,
         };
-        let recent = |last: &Moment| now.since(*last) < self.policy.cooldown;
-        let ago = |last: Moment| Moment(to.0.saturating_sub(now.since(last)));
         Self {
             policy: self.policy.clone(),
             state,
@@ -37,7 +35,6 @@ impl Slot {
             failures: self.failures.min(most),
             tries: self.tries.min(most),
             token_refusals: self.token_refusals.min(most),
-            last_token_retry: self.last_token_retry.filter(recent).map(ago),
             latest: to,
             jitter: Jitter(seed),
         }

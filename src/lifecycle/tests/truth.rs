@@ -71,6 +71,9 @@ pub struct Truth {
     last_retry: Option<Real>,
     /// No connect before this for the sake of the service, or of a person who must mend something.
     owed: Real,
+    /// The part of it that a restart must not shorten: what is owed to the service. A backoff, after a refused token too, is owed to
+    /// nobody.
+    lasting: Real,
     /// No connect before this, backoff included.
     earliest: Real,
     failures: u32,
@@ -90,6 +93,7 @@ impl Truth {
             retrying: false,
             last_retry: None,
             owed: Duration::ZERO,
+            lasting: Duration::ZERO,
             earliest: Duration::ZERO,
             failures: 0,
             tries: 0,
@@ -106,10 +110,10 @@ impl Truth {
     /// A slot starts at `at`; what is on disk asks it to wait until `until`. If `kept`, the last wait that was announced is on
     /// disk, so that it must be known still.
     pub fn started(&mut self, at: Real, until: Real, failures: u32, kept: bool) -> Result<Bounds, Violation> {
-        if kept && until < self.earliest && at < self.earliest {
+        if kept && until < self.lasting && at < self.lasting {
             return broken(
                 Rule::WaitKept,
-                format!("the lease forgets the wait until {:?}", self.earliest),
+                format!("the lease forgets the wait until {:?}", self.lasting),
             );
         }
         if kept && failures != self.failures {
@@ -125,6 +129,7 @@ impl Truth {
         self.token_refusals = 0;
         self.delayed_until(at);
         self.owed = until.max(at);
+        self.lasting = self.owed;
         self.earliest = self.owed;
         Ok(Bounds {
             least: self.owed,
@@ -156,7 +161,10 @@ impl Truth {
                 self.token_refusals += 1;
                 let longest = self.policy.long_retry.max(self.policy.cooldown);
                 let wait = doubled(self.policy.cooldown, self.token_refusals, longest).max(sane(*retry_after));
-                Some(self.owe(at, wait))
+                let bounds = self.from(at, wait);
+                self.owed = bounds.least;
+                self.earliest = bounds.least;
+                Some(bounds)
             }
             Event::Lost(lost) => {
                 self.failed(at);
@@ -167,6 +175,7 @@ impl Truth {
                 self.retry_granted = true;
                 self.tries = 0;
                 self.owed = at + self.policy.cooldown;
+                self.lasting = self.owed;
                 self.earliest = self.owed;
                 None
             }
@@ -223,6 +232,7 @@ impl Truth {
         if std::mem::take(&mut self.on_air) {
             self.last_end = Some(at);
             self.earliest = self.earliest.max(at + self.policy.cooldown);
+            self.lasting = self.lasting.max(at + self.policy.cooldown);
         }
     }
 
@@ -243,9 +253,9 @@ impl Truth {
     }
 
     fn owe(&mut self, at: Real, wait: Duration) -> Bounds {
-        // A refused token never reached the service: it adds to what is owed, and takes nothing away.
         let bounds = self.from(at, wait);
         self.owed = bounds.least;
+        self.lasting = bounds.least;
         self.earliest = bounds.least;
         bounds
     }
