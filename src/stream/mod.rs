@@ -1,1 +1,16 @@
-//! stream
+//! One stream's tasks: a driver for each connection slot, and the forwarder behind them.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`slot_driver`] | carries out what one slot's lifecycle decides: sockets, timers, leases |
+//! | [`reading`] | reads one open connection into the journal until it ends |
+//! | [`revival`] | starts a task again that panicked |
+//! | [`stop`] | the word to stop, for all who wait |
+
+pub mod reading;
+pub mod revival;
+pub mod slot_driver;
+pub mod stop;
+
+pub use slot_driver::SlotDriver;
+pub use stop::{Stop, StopSwitch, stop_switch};

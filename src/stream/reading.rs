@@ -1,0 +1,146 @@
+//! Reads one open connection into the journal until it ends. It parses nothing, and waits for nothing but the socket, unless the
+//! journal is full: then the socket is read no further until there is room.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::clock::Clock;
+use crate::journal::{AppendError, BatchKind, Journal, NewBatch, Position};
+use crate::lifecycle::{EndReason, Event, Moment, StallWatch};
+use crate::telemetry::StreamCounters;
+use crate::upstream::{Activity, Body, Drained};
+
+use super::Stop;
+
+/// What one slot's reading needs, connection after connection.
+pub struct Reading {
+    /// The connection slot, noted with each batch.
+    pub slot: u8,
+    /// Where the batches go.
+    pub journal: Arc<Journal>,
+    /// What is counted.
+    pub counters: Arc<StreamCounters>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Watches the silence; it learns from one connection for the next.
+    pub stall: StallWatch,
+}
+
+/// An append that is not over.
+pub type PendingAppend = Pin<Box<dyn Future<Output = Result<Position, AppendError>> + Send>>;
+
+/// How a reading ended. The connection is closed.
+pub struct Ended {
+    /// For the slot's machine.
+    pub event: Event,
+    /// The append of what was read last, not over yet because the journal was full when we were told to stop.
+    pub pending: Option<PendingAppend>,
+    /// Bytes of a line that was cut off: no record, and lost.
+    pub cut_bytes: u64,
+}
+
+impl Reading {
+    /// Reads `body` until it ends or stalls, the journal fails, or `stop` is requested. Whole records only go into the journal, exactly as
+    /// they came. Dropping the body closes the socket, so it is closed when this returns.
+    pub async fn read<Io>(&mut self, mut body: Box<Body<Io>>, stop: &Stop) -> Ended
+    where
+        Io: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut heard = Heard::new(body.activity().clone());
+        self.stall.opened(self.clock.now());
+        loop {
+            let now = self.clock.now();
+            let deadline = self.stall.deadline(now);
+            let drained = tokio::select! {
+                biased;
+                () = stop.requested() => return Ended::now(Event::Stop),
+                drained = body.next() => drained,
+                () = tokio::time::sleep(deadline.since(now)) => {
+                    self.note(heard.news());
+                    if let Some(silence) = self.stall.stalled(self.clock.now()) {
+                        return Ended::now(Event::Ended(EndReason::Stalled(silence)));
+                    }
+                    continue;
+                }
+            };
+            let news = heard.news();
+            let (kind, bytes) = match drained {
+                Drained::Records(bytes) => (BatchKind::Records, bytes),
+                Drained::TooLong(record) => (BatchKind::TooLong { length: record.length }, record.first_bytes),
+                Drained::End { reason, cut_bytes } => {
+                    return Ended {
+                        cut_bytes,
+                        ..Ended::now(Event::Ended(reason))
+                    };
+                }
+            };
+            // What came together with the response head is no news to the socket's own count.
+            self.note(Some(news.unwrap_or_default()));
+            let batch = NewBatch {
+                kind,
+                received_ms: self.wall_ms(),
+                slot: self.slot,
+                bytes,
+            };
+            self.counters.batches.one();
+            self.counters.bytes.add(batch.bytes.len() as u64);
+            let journal = self.journal.clone();
+            let mut append: PendingAppend = Box::pin(async move { journal.append(batch).await });
+            // As a rule there is room, and this is no wait at all.
+            let appended = tokio::select! {
+                biased;
+                appended = &mut append => appended,
+                () = stop.requested() => return Ended { pending: Some(append), ..Ended::now(Event::Stop) },
+            };
+            if let Err(error) = appended {
+                return Ended::now(Event::Ended(EndReason::JournalFailed(error.to_string())));
+            }
+            self.stall.resumed(self.clock.now());
+        }
+    }
+
+    /// Bytes came, so long ago.
+    fn note(&mut self, news: Option<Duration>) {
+        if let Some(ago) = news {
+            self.stall.heard(Moment(self.clock.now().0.saturating_sub(ago)));
+        }
+    }
+
+    fn wall_ms(&self) -> u64 {
+        let since_epoch = self.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Tells whether a socket brought anything since it was last asked.
+struct Heard {
+    activity: Activity,
+    bytes: u64,
+}
+
+impl Heard {
+    fn new(activity: Activity) -> Self {
+        let bytes = activity.bytes_read();
+        Self { activity, bytes }
+    }
+
+    /// How long ago the last of the new bytes came, if there are any.
+    fn news(&mut self) -> Option<Duration> {
+        let bytes = self.activity.bytes_read();
+        let more = bytes > std::mem::replace(&mut self.bytes, bytes);
+        more.then(|| self.activity.last_read().elapsed())
+    }
+}
+
+impl Ended {
+    fn now(event: Event) -> Self {
+        Self {
+            event,
+            pending: None,
+            cut_bytes: 0,
+        }
+    }
+}

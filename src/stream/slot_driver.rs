@@ -1,0 +1,279 @@
+//! Carries out what one slot's lifecycle decides: it owns the sockets, the timers and the lease of one connection slot, and decides
+//! nothing itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, as_wall};
+use crate::journal::Journal;
+use crate::leases::{DurableLease, LeaseDir, LeaseKey};
+use crate::lifecycle::{Action, Event, FirstWait, Lease, Moment, Phase, Policy, Slot, StallWatch, State, Unreached};
+use crate::settings::StreamSettings;
+use crate::telemetry::{SlotStatus, StreamCounters};
+use crate::upstream::{
+    AccessToken, Answer, AttemptError, Body, Connector, Generation, StreamRequest, TokenSource, open,
+};
+
+use super::Stop;
+use super::reading::{PendingAppend, Reading};
+
+/// What the driver of one connection slot is made of.
+pub struct SlotDriver<C: Connector> {
+    /// The stream that the slot belongs to.
+    pub stream: Arc<StreamSettings>,
+    /// Which of the stream's connections this is.
+    pub slot: u8,
+    /// How to reach the service.
+    pub connector: Arc<C>,
+    /// Where access tokens come from.
+    pub tokens: Arc<TokenSource<C>>,
+    /// Where leases are kept.
+    pub leases: LeaseDir,
+    /// Where what is read goes.
+    pub journal: Arc<Journal>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where the state is shown.
+    pub status: SlotStatus,
+    /// What is counted.
+    pub counters: Arc<StreamCounters>,
+    /// Added to the first wait, so that many streams do not start at once.
+    pub stagger: Duration,
+}
+
+/// What the driver has under way: exactly one thing at a time.
+enum Pending<C: Connector> {
+    Wait(Moment),
+    Token { refused: bool },
+    LeaseOutcome(Event),
+    Connect,
+    Read(Box<Body<C::Io>>),
+}
+
+impl<C: Connector> SlotDriver<C> {
+    /// Keeps the slot connected, as far as its lifecycle permits, until `stop` is requested. When it returns the connection is closed and
+    /// the lease says so.
+    pub async fn drive(self, stop: Stop) {
+        let key = LeaseKey::new(&self.stream.url, self.slot);
+        let policy = policy(&self.stream);
+        let found = self.leases.find(&key).await;
+        let now = self.clock.now();
+        let mut first = FirstWait::from_found(&found, now, self.clock.boot(), &policy);
+        first.until = first.until.max(now + self.stagger);
+        let (slot, actions) = Slot::start(policy, first, now, self.seed());
+        let reading = Reading {
+            slot: self.slot,
+            journal: self.journal.clone(),
+            counters: self.counters.clone(),
+            clock: self.clock.clone(),
+            stall: StallWatch::new(self.stream.stall_timeout),
+        };
+        let drive = Drive {
+            driver: self,
+            key,
+            slot,
+            reading,
+            stop,
+            token: None,
+            lease: None,
+            body: None,
+            unfinished: None,
+        };
+        drive.run(actions).await;
+    }
+
+    /// Jitter need not be unguessable, only different from one slot and one start to the next.
+    fn seed(&self) -> u64 {
+        use std::hash::{BuildHasher, RandomState};
+        RandomState::new().hash_one((&self.stream.name, self.slot))
+    }
+}
+
+fn policy(stream: &StreamSettings) -> Policy {
+    Policy {
+        cooldown: stream.cooldown,
+        backfill_horizon: stream.backfill_horizon,
+        long_retry: stream.long_retry,
+    }
+}
+
+/// A driver on its way.
+struct Drive<C: Connector> {
+    driver: SlotDriver<C>,
+    key: LeaseKey,
+    slot: Slot,
+    reading: Reading,
+    stop: Stop,
+    /// The token that was fetched last.
+    token: Option<AccessToken>,
+    /// The open lease of the attempt that may go out next.
+    lease: Option<DurableLease>,
+    /// The connection, between the service's 200 and the reading.
+    body: Option<Box<Body<C::Io>>>,
+    /// What was read last before a stop, on its way into a full journal.
+    unfinished: Option<PendingAppend>,
+}
+
+impl<C: Connector> Drive<C> {
+    async fn run(mut self, actions: Vec<Action>) {
+        let mut pending = self.carry_out(actions).await;
+        while let Some(next) = pending {
+            let event = self.perform(next).await;
+            // After the event, so that a connection that it ends is closed before its cooldown is counted from now.
+            let now = self.driver.clock.now();
+            if let Event::Ended(_) = event {
+                self.driver.counters.disconnects.one();
+            }
+            let actions = self.slot.handle(now, event);
+            pending = self.carry_out(actions).await;
+        }
+        if let Some(append) = self.unfinished.take() {
+            // An error means that the journal is closed, or that it failed and said so.
+            let _ = append.await;
+        }
+    }
+
+    /// Carries the actions out in their order, and says what there is to wait for. Nothing, once stopped.
+    async fn carry_out(&mut self, actions: Vec<Action>) -> Option<Pending<C>> {
+        let mut pending = None;
+        for action in actions {
+            match action {
+                Action::Report(state) => self.report(state),
+                Action::StoreLease(lease) => {
+                    if let Some(outcome) = self.store(lease).await {
+                        pending = Some(Pending::LeaseOutcome(outcome));
+                    }
+                }
+                Action::WaitUntil(until) => pending = Some(Pending::Wait(until)),
+                Action::FetchToken { refused } => pending = Some(Pending::Token { refused }),
+                Action::Connect => pending = Some(Pending::Connect),
+            }
+        }
+        pending.or_else(|| self.body.take().map(Pending::Read))
+    }
+
+    async fn store(&mut self, lease: Lease) -> Option<Event> {
+        let stored = match lease.phase {
+            Phase::Connecting => match self.driver.leases.store_open(&self.key, lease).await {
+                Ok(permit) => {
+                    self.lease = Some(permit);
+                    return Some(Event::LeaseStored);
+                }
+                Err(error) => Err(error),
+            },
+            Phase::Streaming | Phase::Closed => self.driver.leases.store(&self.key, lease).await,
+        };
+        let error = stored.err()?;
+        tracing::error!(
+            stream = %self.driver.stream.name, slot = self.driver.slot, %error,
+            "the lease could not be written under state_dir: no connection is opened without one"
+        );
+        (lease.phase == Phase::Connecting).then_some(Event::LeaseNotStored)
+    }
+
+    async fn perform(&mut self, pending: Pending<C>) -> Event {
+        let stop = self.stop.clone();
+        let work = async {
+            match pending {
+                Pending::Wait(until) => {
+                    tokio::time::sleep(until.since(self.driver.clock.now())).await;
+                    Event::Tick
+                }
+                Pending::LeaseOutcome(outcome) => outcome,
+                Pending::Token { refused } => self.fetch_token(refused).await,
+                // The machine connects only when it has a token and a stored lease; without either, nothing goes out.
+                Pending::Connect => match (self.lease.take(), &self.token) {
+                    (Some(lease), Some(token)) => {
+                        let (event, body) = connect(&self.driver, token, lease).await;
+                        self.body = body;
+                        event
+                    }
+                    _ => unreached("there is no token or no lease for it"),
+                },
+                Pending::Read(body) => {
+                    let ended = self.reading.read(body, &self.stop).await;
+                    self.unfinished = ended.pending;
+                    self.note_cut(ended.cut_bytes);
+                    ended.event
+                }
+            }
+        };
+        // What is under way is dropped, and its socket closed, before the stop is handled. Reading stops by itself.
+        tokio::select! {
+            biased;
+            event = work => event,
+            () = stop.requested() => Event::Stop,
+        }
+    }
+
+    async fn fetch_token(&mut self, refused: bool) -> Event {
+        let last = self.token.take();
+        let refused: Option<Generation> = last.filter(|_| refused).map(|token| token.generation());
+        match self.driver.tokens.token(refused).await {
+            Ok(token) => {
+                self.token = Some(token);
+                Event::TokenReady
+            }
+            Err(failure) => Event::TokenFailed(failure),
+        }
+    }
+
+    fn note_cut(&self, bytes: u64) {
+        if bytes > 0 {
+            self.driver.counters.cut_records.one();
+            let stream = self.driver.stream.name.as_str();
+            tracing::info!(
+                stream,
+                slot = self.driver.slot,
+                bytes,
+                "a record was cut off by the disconnect and is left out"
+            );
+        }
+    }
+
+    /// Each change of state once, with its reason, and what happens next and when.
+    fn report(&self, state: State) {
+        let (stream, slot) = (self.driver.stream.name.as_str(), self.driver.slot);
+        match &state {
+            State::Waiting { until, why } => {
+                let wait_s = until.since(self.driver.clock.now()).as_secs_f64();
+                let next = humantime::format_rfc3339_seconds(as_wall(&*self.driver.clock, *until));
+                if why.is_failing() {
+                    tracing::warn!(stream, slot, state = "waiting", reason = why.name(), %why, wait_s, next_connect = %next);
+                } else {
+                    tracing::info!(stream, slot, state = "waiting", reason = why.name(), %why, wait_s, next_connect = %next);
+                }
+            }
+            State::Leasing { .. } => {}
+            State::Authorizing { retry, .. } => tracing::debug!(stream, slot, state = state.name(), retry),
+            State::Connecting { .. } => tracing::info!(stream, slot, state = state.name()),
+            State::Streaming { .. } => tracing::info!(stream, slot, state = state.name()),
+            State::Stopped => tracing::info!(stream, slot, state = state.name()),
+        }
+        self.driver.status.show(state);
+    }
+}
+
+/// Sends the request. The lease is the permit.
+async fn connect<C: Connector>(
+    driver: &SlotDriver<C>,
+    token: &AccessToken,
+    _permit: DurableLease,
+) -> (Event, Option<Box<Body<C::Io>>>) {
+    driver.counters.connects.one();
+    let request = StreamRequest::new(&driver.stream, token.clone(), None);
+    match open(&*driver.connector, &request).await {
+        Ok(Answer::Streaming(body)) => (Event::Streaming, Some(body)),
+        Ok(Answer::Refused(refusal)) => (Event::Answered(refusal), None),
+        Err(AttemptError::Unreached(why)) => (Event::Unreached(why), None),
+        Err(AttemptError::Lost(why)) => (Event::Lost(why), None),
+    }
+}
+
+fn unreached(why: &str) -> Event {
+    Event::Unreached(Unreached(why.to_owned()))
+}
+
+#[cfg(test)]
+#[path = "slot_driver_tests.rs"]
+mod tests;

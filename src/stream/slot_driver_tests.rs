@@ -1,0 +1,347 @@
+//! The driver with its real waits, in virtual time: a service in memory, a lease on a real disk.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use tokio::io::{AsyncWriteExt as _, DuplexStream};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::*;
+use crate::journal::batch::HEADER_BYTES;
+use crate::journal::{DEFAULT_CURSOR, Position};
+use crate::lifecycle::{BootId, EndReason, Why};
+use crate::stream::{StopSwitch, stop_switch};
+use crate::telemetry::StreamStatus;
+use crate::upstream::testing::{Network, Service, network, stream};
+
+const URL: &str = "https://livestream.adobe.net/api/1/stream/adobe-livestream-web";
+const OPEN: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+const RECORD: &str = "6\r\n{\"a\"}\n\r\n";
+const LAST_CHUNK: &str = "0\r\n\r\n";
+
+/// tokio's clock, which stands still unless everybody waits.
+struct VirtualClock {
+    began: Instant,
+    boot: BootId,
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Moment {
+        Moment::from_secs(1_000_000) + self.began.elapsed()
+    }
+
+    fn boot(&self) -> &BootId {
+        &self.boot
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + self.now().0
+    }
+}
+
+/// A service, a disk, and drivers one after another.
+struct World {
+    dir: tempfile::TempDir,
+    clock: Arc<VirtualClock>,
+    network: Arc<Network>,
+    service: Service,
+    journal: Arc<Journal>,
+    status: StreamStatus,
+}
+
+impl World {
+    fn new(journal_bytes: u64) -> Self {
+        let (network, service) = network(64 * 1024);
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            clock: Arc::new(VirtualClock {
+                began: Instant::now(),
+                boot: BootId::known("this"),
+            }),
+            network,
+            service,
+            journal: Arc::new(Journal::in_memory(journal_bytes)),
+            status: StreamStatus::new("web", 1),
+        }
+    }
+
+    fn start(&self) -> (StopSwitch, JoinHandle<()>) {
+        let stream = Arc::new(stream(URL));
+        let tokens = TokenSource::new(
+            stream.credential.clone(),
+            self.network.clone(),
+            Duration::from_secs(10),
+            stream.cooldown,
+        );
+        let driver = SlotDriver {
+            stream,
+            slot: 0,
+            connector: self.network.clone(),
+            tokens: Arc::new(tokens),
+            leases: LeaseDir::open(self.dir.path(), self.clock.clone()).unwrap(),
+            journal: self.journal.clone(),
+            clock: self.clock.clone(),
+            status: self.status.slots[0].clone(),
+            counters: self.status.counters.clone(),
+            stagger: Duration::ZERO,
+        };
+        let (switch, stop) = stop_switch();
+        (switch, tokio::spawn(driver.drive(stop)))
+    }
+
+    /// Takes the next request, and says when it came.
+    async fn request(&mut self) -> (Instant, DuplexStream) {
+        let (_, _, io) = self.service.request().await;
+        (Instant::now(), io)
+    }
+
+    /// Opens the stream, and writes one record.
+    async fn serve(&mut self) -> (Instant, DuplexStream) {
+        let (at, mut io) = self.request().await;
+        io.write_all(OPEN.as_bytes()).await.unwrap();
+        io.write_all(RECORD.as_bytes()).await.unwrap();
+        (at, io)
+    }
+
+    async fn state(&self, wanted: impl FnMut(&State) -> bool) -> State {
+        self.status.slots[0].watch().wait_for(wanted).await.unwrap().clone()
+    }
+
+    fn lease(&self) -> serde_json::Value {
+        let leases: Vec<_> = std::fs::read_dir(self.dir.path().join("leases"))
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+            .collect();
+        let [lease] = &leases[..] else {
+            panic!("one lease, not {leases:?}")
+        };
+        serde_json::from_slice(&std::fs::read(lease).unwrap()).unwrap()
+    }
+}
+
+fn is_streaming(state: &State) -> bool {
+    matches!(state, State::Streaming { .. })
+}
+
+fn assert_between(waited: Duration, least: u64, most: u64) {
+    assert!(
+        waited >= Duration::from_secs(least) && waited <= Duration::from_secs(most),
+        "waited {waited:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reconnect_waits_out_the_cooldown_however_the_stream_ended() {
+    let mut world = World::new(1 << 20);
+    let (_switch, _driver) = world.start();
+    let (_, mut io) = world.serve().await;
+    for last_words in [LAST_CHUNK, "", "no chunk head\r\n", RECORD] {
+        io.write_all(last_words.as_bytes()).await.unwrap();
+        drop(io);
+        let ended = Instant::now();
+        let (at, next) = world.serve().await;
+        assert_between(at - ended, 60, 62);
+        io = next;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connect_finds_its_lease_open_on_disk_and_a_disconnect_closes_it() {
+    let mut world = World::new(1 << 20);
+    let (_switch, _driver) = world.start();
+    let (_, mut io) = world.request().await;
+    assert_eq!(world.lease()["phase"], "connecting");
+    io.write_all(OPEN.as_bytes()).await.unwrap();
+    world.state(is_streaming).await;
+    drop(io);
+    world
+        .state(|state| matches!(state, State::Waiting { why: Why::Ended(_), .. }))
+        .await;
+    let lease = world.lease();
+    assert_eq!((&lease["phase"], &lease["boot_id"]), (&"closed".into(), &"this".into()));
+    let wait = lease["not_before"].as_u64().unwrap() - lease["boottime"].as_u64().unwrap();
+    assert!((60_000..=61_001).contains(&wait), "{wait} ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_stop_the_next_start_waits_out_the_rest() {
+    let mut world = World::new(1 << 20);
+    let (switch, driver) = world.start();
+    let (_, io) = world.serve().await;
+    world.state(is_streaming).await;
+    switch.stop();
+    driver.await.unwrap();
+    let stopped = Instant::now();
+    drop(io);
+    assert_eq!(world.lease()["phase"], "closed");
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    let (_switch, _driver) = world.start();
+    let (at, _io) = world.serve().await;
+    assert_between(at - stopped, 60, 62);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_the_service_is_silent_about_a_request_closes_the_lease_too() {
+    let mut world = World::new(1 << 20);
+    let (switch, driver) = world.start();
+    let (_, _io) = world.request().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    switch.stop();
+    driver.await.unwrap();
+    let stopped = Instant::now();
+    assert_eq!(world.lease()["phase"], "closed");
+    let (_switch, _driver) = world.start();
+    let (at, _io) = world.serve().await;
+    assert_between(at - stopped, 60, 62);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_crash_the_next_start_waits_out_a_whole_cooldown() {
+    for in_mid_stream in [true, false] {
+        let mut world = World::new(1 << 20);
+        let (_switch, driver) = world.start();
+        let (_, mut io) = world.request().await;
+        if in_mid_stream {
+            io.write_all(OPEN.as_bytes()).await.unwrap();
+            io.write_all(RECORD.as_bytes()).await.unwrap();
+            // Read, and so past the storing of its lease.
+            world.journal.next(Position::default()).await.unwrap();
+        }
+        // The task is gone before it can close the lease.
+        driver.abort();
+        let _ = driver.await;
+        assert_ne!(world.lease()["phase"], "closed");
+        tokio::time::sleep(Duration::from_secs(25)).await;
+        let restarted = Instant::now();
+        let (switch, driver) = world.start();
+        // A stop in the middle of the wait does not make it begin anew.
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        switch.stop();
+        driver.await.unwrap();
+        let (_switch, _driver) = world.start();
+        let (at, _io) = world.serve().await;
+        assert_between(at - restarted, 60, 62);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_goes_out_while_the_lease_cannot_be_written() {
+    let mut world = World::new(1 << 20);
+    let leases = world.dir.path().join("leases");
+    let (_switch, _driver) = world.start();
+    std::fs::remove_dir(&leases).unwrap();
+    world
+        .state(|state| {
+            matches!(
+                state,
+                State::Waiting {
+                    why: Why::LeaseNotStored,
+                    ..
+                }
+            )
+        })
+        .await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert!(world.service.is_idle());
+    std::fs::create_dir(&leases).unwrap();
+    let mended = Instant::now();
+    let (at, _io) = world.serve().await;
+    assert_between(at - mended, 0, 62);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_stream_that_had_spoken_is_given_up_after_the_stall_timeout() {
+    let mut world = World::new(1 << 20);
+    let (_switch, _driver) = world.start();
+    let (_, io) = world.serve().await;
+    let spoke = Instant::now();
+    let stalled = |state: &State| {
+        matches!(
+            state,
+            State::Waiting {
+                why: Why::Ended(EndReason::Stalled(_)),
+                ..
+            }
+        )
+    };
+    world.state(stalled).await;
+    assert_between(spoke.elapsed(), 120, 121);
+    let (at, _next) = world.request().await;
+    assert_between(at - spoke, 180, 182);
+    drop(io);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_journal_stops_the_reading_and_is_not_taken_for_a_stall() {
+    let mut world = World::new(100);
+    let (_switch, _driver) = world.start();
+    let (_, mut io) = world.serve().await;
+    world.state(is_streaming).await;
+    let chatter = tokio::spawn(async move {
+        // As long as somebody reads.
+        while io.write_all(RECORD.as_bytes()).await.is_ok() {}
+    });
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(world.journal.is_full() && !chatter.is_finished());
+    assert!(is_streaming(&world.status.slots[0].state()));
+    // Room again: on it goes.
+    let read_before = world.status.counters.bytes.get();
+    let mut at = world.journal.cursor(DEFAULT_CURSOR);
+    for _ in 0..10 {
+        let batch = world.journal.next(at).await.unwrap();
+        at = batch.end();
+        world.journal.advance(DEFAULT_CURSOR, at);
+    }
+    assert!(world.status.counters.bytes.get() > read_before);
+    assert!(world.service.is_idle(), "and nobody had to connect again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_with_a_full_journal_closes_the_connection_at_once_and_keeps_what_was_read() {
+    let mut world = World::new(100);
+    let (switch, driver) = world.start();
+    let (_, mut io) = world.serve().await;
+    world.journal.next(Position::default()).await.unwrap();
+    io.write_all(RECORD.repeat(40).as_bytes()).await.unwrap();
+    io.write_all(RECORD.repeat(40).as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(
+        world.status.counters.bytes.get() > 6,
+        "more was read than the first record"
+    );
+    assert_eq!(world.journal.backlog_bytes(), HEADER_BYTES + 6, "and has no room yet");
+    switch.stop();
+    world.state(|state| *state == State::Stopped).await;
+    assert_eq!(world.lease()["phase"], "closed");
+    assert!(io.write_all(RECORD.as_bytes()).await.is_err(), "the socket is closed");
+    assert!(!driver.is_finished(), "what was read last waits for room");
+    let mut read = Vec::new();
+    let mut at = world.journal.cursor(DEFAULT_CURSOR);
+    while !driver.is_finished() || world.journal.end() > at {
+        let batch = world.journal.next(at).await.unwrap();
+        read.extend_from_slice(&Bytes::clone(&batch.bytes));
+        at = batch.end();
+        world.journal.advance(DEFAULT_CURSOR, at);
+        tokio::task::yield_now().await;
+    }
+    let expected = world.status.counters.bytes.get();
+    assert_eq!(read.len() as u64, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_reaches_nobody_backs_off_and_owes_no_cooldown() {
+    use crate::upstream::testing::Connect;
+    let mut world = World::new(1 << 20);
+    world
+        .network
+        .plan([Connect::Refused("no route"), Connect::Refused("no route")]);
+    let began = Instant::now();
+    let (switch, driver) = world.start();
+    let (at, io) = world.serve().await;
+    assert_between(at - began, 3, 5);
+    drop(io);
+    switch.stop();
+    driver.await.unwrap();
+}
