@@ -1,1 +1,263 @@
-//! supervisor
+//! Owns a task for each stream: starts them one after another, starts again what fails, and stops them in an order that loses
+//! nothing. A stream that fails leaves the others alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::journal::Journal;
+use crate::kafka::{ForwarderSettings, Producer, forward};
+use crate::leases::LeaseDir;
+use crate::settings::{Settings, StreamSettings};
+use crate::stream::revival::keep_alive;
+use crate::stream::{SlotDriver, Stop, StopSwitch, stop_switch};
+use crate::telemetry::StreamStatus;
+use crate::upstream::{Connector, TokenSource};
+
+/// The time between the first attempts of two connections at a start.
+const STAGGER: Duration = Duration::from_millis(100);
+/// The last connection starts no later than this after the first, however many there are.
+const LONGEST_STAGGER: Duration = Duration::from_secs(10);
+
+/// What the journals of all streams together may hold, as long as they are kept in memory.
+const MEMORY: u64 = 256 * 1024 * 1024;
+/// The most that one of them may hold.
+const MOST_MEMORY_FOR_ONE: u64 = 64 * 1024 * 1024;
+
+/// What all streams share.
+pub struct Shared<C: Connector> {
+    /// How to reach the service and the token endpoint.
+    pub connector: Arc<C>,
+    /// Where hits go.
+    pub producer: Arc<Producer>,
+    /// Where leases are kept.
+    pub leases: LeaseDir,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The streams of one daemon, running.
+pub struct Supervisor {
+    statuses: Vec<StreamStatus>,
+    journals: Vec<Arc<Journal>>,
+    tasks: JoinSet<()>,
+    switch: StopSwitch,
+}
+
+/// What a stop left undone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leftover {
+    /// Streams whose connections or forwarder had not ended in time.
+    pub streams: usize,
+    /// Bytes that were read and not delivered.
+    pub bytes: u64,
+}
+
+impl Supervisor {
+    /// Starts all streams of `settings`.
+    pub fn start<C: Connector>(settings: &Settings, shared: Shared<C>) -> Self {
+        let (switch, stop) = stop_switch();
+        let shared = Arc::new(shared);
+        let mut tokens = Tokens::new(settings, shared.connector.clone());
+        let mut stagger = Stagger::new(settings);
+        let mut supervisor = Self {
+            statuses: Vec::new(),
+            journals: Vec::new(),
+            tasks: JoinSet::new(),
+            switch,
+        };
+        for stream in &settings.streams {
+            let status = StreamStatus::new(&stream.name, stream.connections);
+            let journal = Arc::new(Journal::in_memory(memory_for_each(settings)));
+            let parts = StreamParts {
+                stream: Arc::new(stream.clone()),
+                tokens: tokens.of(stream),
+                journal: journal.clone(),
+                status: status.clone(),
+                staggers: (0..stream.connections).map(|_| stagger.next()).collect(),
+                shared: shared.clone(),
+            };
+            supervisor.tasks.spawn(parts.run(stop.clone()));
+            supervisor.statuses.push(status);
+            supervisor.journals.push(journal);
+        }
+        supervisor
+    }
+
+    /// What each stream does, in the order of the settings.
+    pub fn statuses(&self) -> &[StreamStatus] {
+        &self.statuses
+    }
+
+    /// Closes all connections, stores their leases, delivers what was read, and returns when all is done, or after `timeout`.
+    pub async fn stop(mut self, timeout: Duration) -> Leftover {
+        self.switch.stop();
+        let all_ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(timeout, all_ended).await.is_ok() {
+            return Leftover {
+                streams: 0,
+                bytes: self.backlog(),
+            };
+        }
+        let streams = self.tasks.len();
+        self.tasks.shutdown().await;
+        Leftover {
+            streams,
+            bytes: self.backlog(),
+        }
+    }
+
+    fn backlog(&self) -> u64 {
+        self.journals.iter().map(|journal| journal.backlog_bytes()).sum()
+    }
+}
+
+fn memory_for_each(settings: &Settings) -> u64 {
+    let share = MEMORY / settings.streams.len().max(1) as u64;
+    share.min(MOST_MEMORY_FOR_ONE).min(settings.journal.max_bytes)
+}
+
+/// What one stream's task is made of.
+struct StreamParts<C: Connector> {
+    stream: Arc<StreamSettings>,
+    tokens: Arc<TokenSource<C>>,
+    journal: Arc<Journal>,
+    status: StreamStatus,
+    staggers: Vec<Duration>,
+    shared: Arc<Shared<C>>,
+}
+
+impl<C: Connector> StreamParts<C> {
+    /// Ends when all connections are closed, and all that they brought is delivered.
+    async fn run(self, stop: Stop) {
+        let name = self.stream.name.clone();
+        let mut slots = JoinSet::new();
+        for (slot, stagger) in self.staggers.iter().copied().enumerate() {
+            let (make, stop, name) = (self.slot_driver(slot, stagger), stop.clone(), name.clone());
+            slots.spawn(async move {
+                let failed = |pause: Duration| {
+                    tracing::error!(
+                        stream = name,
+                        slot,
+                        pause_s = pause.as_secs(),
+                        "a connection's task failed: it is started again after a pause, and waits out a cooldown"
+                    );
+                };
+                keep_alive(&stop, || make().drive(stop.clone()), failed).await;
+            });
+        }
+        let connections_closed = async {
+            while slots.join_next().await.is_some() {}
+            // Nothing more will come: the forwarder ends when it has delivered what there is.
+            self.journal.close();
+        };
+        tokio::join!(connections_closed, self.forward(&stop));
+    }
+
+    fn slot_driver(&self, slot: usize, stagger: Duration) -> impl Fn() -> SlotDriver<C> + Send + 'static {
+        let (stream, tokens, journal, shared) = (
+            self.stream.clone(),
+            self.tokens.clone(),
+            self.journal.clone(),
+            self.shared.clone(),
+        );
+        let (status, counters) = (self.status.slots[slot].clone(), self.status.counters.clone());
+        move || SlotDriver {
+            stream: stream.clone(),
+            slot: slot as u8,
+            connector: shared.connector.clone(),
+            tokens: tokens.clone(),
+            leases: shared.leases.clone(),
+            journal: journal.clone(),
+            clock: shared.clock.clone(),
+            status: status.clone(),
+            counters: counters.clone(),
+            stagger,
+        }
+    }
+
+    async fn forward(&self, stop: &Stop) {
+        let make = || {
+            let settings = ForwarderSettings::from(&*self.stream);
+            let (journal, producer) = (self.journal.clone(), self.shared.producer.clone());
+            let counters = self.status.counters.clone();
+            async move {
+                forward(settings, journal, producer, counters).await;
+            }
+        };
+        let failed = |pause: Duration| {
+            tracing::error!(
+                stream = %self.stream.name, pause_s = pause.as_secs(),
+                "the forwarder failed: it is started again after a pause, and goes on from its cursor"
+            );
+        };
+        keep_alive(stop, make, failed).await;
+    }
+}
+
+/// One source of tokens for each credential.
+struct Tokens<'s, C: Connector> {
+    settings: &'s Settings,
+    connector: Arc<C>,
+    sources: Vec<(String, Arc<TokenSource<C>>)>,
+}
+
+impl<'s, C: Connector> Tokens<'s, C> {
+    const fn new(settings: &'s Settings, connector: Arc<C>) -> Self {
+        Self {
+            settings,
+            connector,
+            sources: Vec::new(),
+        }
+    }
+
+    fn of(&mut self, stream: &StreamSettings) -> Arc<TokenSource<C>> {
+        let name = &stream.credential.name;
+        if let Some((_, source)) = self.sources.iter().find(|(known, _)| known == name) {
+            return source.clone();
+        }
+        let sharing = self
+            .settings
+            .streams
+            .iter()
+            .filter(|other| other.credential.name == *name);
+        let shortest_cooldown = sharing.map(|other| other.cooldown).min().unwrap_or(stream.cooldown);
+        let source = TokenSource::new(
+            stream.credential.clone(),
+            self.connector.clone(),
+            stream.connect_timeout,
+            shortest_cooldown,
+        );
+        let source = Arc::new(source);
+        self.sources.push((name.clone(), source.clone()));
+        source
+    }
+}
+
+/// Hands out first waits.
+struct Stagger {
+    step: Duration,
+    next: Duration,
+}
+
+impl Stagger {
+    fn new(settings: &Settings) -> Self {
+        let connections: u32 = settings
+            .streams
+            .iter()
+            .map(|stream| u32::from(stream.connections))
+            .sum();
+        Self {
+            step: STAGGER.min(LONGEST_STAGGER / connections.max(1)),
+            next: Duration::ZERO,
+        }
+    }
+
+    fn next(&mut self) -> Duration {
+        let stagger = self.next;
+        self.next += self.step;
+        stagger
+    }
+}
