@@ -1,1 +1,224 @@
-//! demo
+//! The demonstration: a simulated Live Stream service, the daemon, and an embedded Kafka, in one process with nothing installed.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`embedded_kafka`] | librdkafka's mock cluster, and a reader of what arrives |
+//! | [`verdict`] | the service's ledger held against what arrived |
+//! | [`report`] | progress while it runs, and the summary at the end |
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a demonstration talks to people"
+)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::time::Instant;
+
+use crate::app::Daemon;
+use crate::settings::{Format, LogFormat, LogSettings, Settings, load_str};
+use crate::simulator::{
+    Accept, Backfill, Chaos, Rate, Running, SimulatedStream, Simulator, SimulatorSettings, StreamFault,
+};
+use crate::telemetry::logs;
+use crate::upstream::Dialer;
+
+pub mod embedded_kafka;
+pub mod report;
+pub mod verdict;
+
+use embedded_kafka::EmbeddedKafka;
+use report::Report;
+use verdict::{Evidence, StreamVerdict};
+
+/// The cooldown of the demonstration. Less than 60 s is allowed for loopback hosts only.
+const COOLDOWN: Duration = Duration::from_secs(3);
+/// With faults, a connection meets one after so long on the average.
+const FAULT_INTERVAL: Duration = Duration::from_millis(2500);
+const STREAMS: [&str; 2] = ["web", "app"];
+const DEAD_LETTERS: &str = "livestream.dead-letter";
+/// How much longer than its duration a demonstration may take to bring the last hits through: some cooldowns.
+const LONGEST_TAIL: Duration = Duration::from_secs(40);
+const LOOK: Duration = Duration::from_millis(100);
+const LOOK_AT_THE_END: Duration = Duration::from_millis(400);
+
+/// Options of `livestreamd demo`.
+#[derive(Debug, clap::Args)]
+pub struct DemoArgs {
+    /// How long the service makes hits, for example 30s or 5m
+    #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
+    duration: Duration,
+    /// Hits a second, in all streams together
+    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    rate: u32,
+    /// Let the service misbehave: close, cut and reset connections, damage data, repeat hits, refuse
+    #[arg(long)]
+    faults: bool,
+    /// Another seed makes other hits and other faults
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Print the summary as JSON, and no progress
+    #[arg(long)]
+    json: bool,
+    /// What to log to standard error, as a tracing filter
+    #[arg(long, default_value = "warn", value_name = "FILTER")]
+    log: String,
+}
+
+/// Runs the demonstration and prints its progress and its summary.
+pub async fn run(args: &DemoArgs) -> anyhow::Result<Report> {
+    logs::init(&LogSettings {
+        filter: args.log.clone(),
+        format: LogFormat::Auto,
+    })
+    .context("--log")?;
+    let state_dir = TemporaryDir::new()?;
+    let topics: Vec<String> = STREAMS
+        .iter()
+        .map(|name| topic(name))
+        .chain([DEAD_LETTERS.to_owned()])
+        .collect();
+    let kafka = EmbeddedKafka::start(&topics)?;
+    let simulator = Simulator::start(simulator_settings(args))
+        .await
+        .context("cannot start the simulated service")?;
+    let settings = settings(&simulator, &kafka, &state_dir.0)?;
+    let daemon = Daemon::start(settings, Dialer::new([]))?;
+    let progress = report::Progress::new(!args.json, args.faults, COOLDOWN);
+
+    let started = Instant::now();
+    while started.elapsed() < args.duration {
+        progress.show(started.elapsed(), &daemon, &simulator, &kafka);
+        tokio::time::sleep(LOOK.min(args.duration.saturating_sub(started.elapsed()))).await;
+    }
+    bring_in_the_rest(&simulator, &daemon, &kafka, &progress, started).await;
+    let leftover = daemon.stop().await;
+    let evidence = STREAMS.iter().map(|name| evidence(name, &simulator, &kafka));
+    let report = Report::new(
+        started.elapsed(),
+        COOLDOWN,
+        evidence.map(|e| StreamVerdict::of(&e)).collect(),
+        leftover.bytes,
+    );
+    simulator.stop().await;
+    report.print(args.json)?;
+    Ok(report)
+}
+
+/// The service makes no more hits and misbehaves no more; it sends what it still has, and ends each stream in good order. Then all of it
+/// must arrive.
+async fn bring_in_the_rest(
+    simulator: &Running,
+    daemon: &Daemon,
+    kafka: &EmbeddedKafka,
+    progress: &report::Progress,
+    started: Instant,
+) {
+    for stream in STREAMS {
+        // The streams are those that the simulator was started with.
+        let _ = simulator.set_rate(stream, Rate::Silent);
+    }
+    let deadline = Instant::now() + LONGEST_TAIL;
+    let mut closed = [None; STREAMS.len()];
+    let mut written_before = [0; STREAMS.len()];
+    while Instant::now() < deadline {
+        tokio::time::sleep(LOOK_AT_THE_END).await;
+        progress.show(started.elapsed(), daemon, simulator, kafka);
+        let mut all_in = true;
+        for ((stream, closed), before) in STREAMS.iter().zip(&mut closed).zip(&mut written_before) {
+            let evidence = evidence(stream, simulator, kafka);
+            let open = evidence.accepts.iter().rfind(|accept| accept.is_streaming());
+            // Nothing new since the last look: it has sent what it had.
+            let is_quiet = std::mem::replace(before, evidence.written.len()) == evidence.written.len();
+            if let (None, Some(open), true) = (&closed, open, is_quiet)
+                && open.records == open.whole
+                && simulator.fault(stream, StreamFault::Close { trailer: true }).is_ok()
+            {
+                *closed = Some(open.connection);
+            }
+            let is_over = |accept: &Accept| Some(accept.connection) == *closed && accept.end.is_some();
+            all_in &= evidence.accepts.iter().any(is_over) && StreamVerdict::of(&evidence).lost == 0;
+        }
+        if all_in {
+            return;
+        }
+    }
+}
+
+fn topic(stream: &str) -> String {
+    format!("livestream.{stream}")
+}
+
+fn evidence(stream: &str, simulator: &Running, kafka: &EmbeddedKafka) -> Evidence {
+    let ledger = simulator.ledger();
+    Evidence {
+        stream: stream.to_owned(),
+        made: simulator.made(stream).unwrap_or_default(),
+        owed: ledger.owed(stream),
+        written: ledger.written(stream),
+        accepts: ledger.accepts_of(stream),
+        hits: kafka.arrived(&topic(stream)),
+        dead_letters: kafka.arrived(DEAD_LETTERS),
+    }
+}
+
+fn simulator_settings(args: &DemoArgs) -> SimulatorSettings {
+    let rate = f64::from(args.rate) / STREAMS.len() as f64;
+    let streams = STREAMS.map(|name| SimulatedStream {
+        rate: Rate::PerSecond(rate),
+        backfill: Backfill::both(20),
+        chaos: args.faults.then(|| Chaos {
+            mean_interval: FAULT_INTERVAL,
+            faults: StreamFault::usual(),
+        }),
+        ..SimulatedStream::new(name)
+    });
+    let settings = SimulatorSettings {
+        streams: streams.into(),
+        seed: args.seed,
+        ..SimulatorSettings::default()
+    };
+    settings.with_cooldown(COOLDOWN)
+}
+
+fn settings(simulator: &Running, kafka: &EmbeddedKafka, state_dir: &Path) -> anyhow::Result<Settings> {
+    let mut text = format!(
+        "state_dir = '{}'\n\
+         [credentials.default]\nclient_id = \"demo\"\nclient_secret = \"demo\"\ntoken_url = \"{}\"\n\
+         [upstream]\ncooldown = \"{}s\"\n\
+         [kafka]\nbrokers = \"{}\"\n[kafka.properties]\n\"linger.ms\" = 20\n",
+        state_dir.display(),
+        simulator.token_url(),
+        COOLDOWN.as_secs(),
+        kafka.brokers(),
+    );
+    for stream in STREAMS {
+        use std::fmt::Write as _;
+        writeln!(text, "[streams.{stream}]\nurl = \"{}\"", simulator.url(stream))?;
+    }
+    let loaded = load_str(&text, Format::Toml, [], state_dir);
+    Ok(loaded
+        .map_err(|faults| anyhow::anyhow!("the demonstration's own configuration is wrong: {faults}"))?
+        .settings)
+}
+
+/// A directory that goes with the demonstration.
+struct TemporaryDir(std::path::PathBuf);
+
+impl TemporaryDir {
+    fn new() -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("livestreamd-demo-{}", std::process::id()));
+        crate::state_dir::make_private_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for TemporaryDir {
+    fn drop(&mut self) {
+        // What is left behind then is small, and in the directory for such things.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
