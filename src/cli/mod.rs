@@ -1,1 +1,117 @@
-//! cli
+//! The command line: parse, run one command, map the outcome to an exit code.
+//!
+//! | module | command |
+//! | --- | --- |
+//! | [`run`] | the daemon |
+//! | [`check`] | validates a configuration, and asks Kafka and the token endpoint |
+//! | [`simulate`] | a Live Stream service for people without a contract |
+//! | [`demo`] | everything in one process |
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line talks to people"
+)]
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+use crate::exit_code::ExitCode;
+use crate::settings::{Faults, Loaded, environment, load};
+
+mod check;
+mod demo;
+mod run;
+mod signals;
+mod simulate;
+
+const DEFAULT_CONFIG: &str = "/etc/livestreamd/livestreamd.toml";
+
+/// Forwards Adobe Analytics Live Stream into Apache Kafka: never loses a hit it was given, nor hammers the service.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 fine, 64 wrong usage, 78 wrong configuration (restarting does not help), 1 anything else.
+Every configuration key can be set in the environment: LIVESTREAMD__SECTION__KEY.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: one long-lived connection per report suite, every hit into Kafka
+    ///
+    /// SIGTERM or SIGINT ends it: connections are closed, what was read is delivered within `shutdown_timeout`, and the wait
+    /// before the next connect is remembered on disk. A second signal ends it at once.
+    Run(ConfigArgs),
+    /// Validate a configuration: every fault at once, each with its key and what to do
+    Check(check::CheckArgs),
+    /// Run a Live Stream service to try things against: no Adobe contract needed
+    Simulate(Box<crate::simulator::SimulateArgs>),
+    /// See it work in one process with nothing installed: simulator, daemon and an embedded Kafka
+    Demo(crate::demo::DemoArgs),
+}
+
+/// Where the configuration is.
+#[derive(Debug, clap::Args)]
+struct ConfigArgs {
+    /// The configuration: TOML, YAML or JSON, by its extension
+    #[arg(long, short, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+}
+
+/// Runs the command line `args`, program name first.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // `--help` and `--version` come as errors too, and go to standard output. A closed pipe is nobody's fault.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::Usage
+            } else {
+                ExitCode::Ok
+            };
+        }
+    };
+    match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Simulate(args) => simulate::simulate(*args),
+        Command::Demo(args) => demo::demo(&args),
+    }
+}
+
+/// Loads the configuration, or prints all its faults.
+fn load_or_explain(path: &Path) -> Result<Loaded, ExitCode> {
+    load(path, environment()).map_err(|faults: Faults| {
+        eprintln!("livestreamd: the configuration {} cannot be used:", path.display());
+        for fault in &faults {
+            eprintln!("  {fault}");
+        }
+        ExitCode::Configuration
+    })
+}
+
+/// Runs `work` on all cores.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failure(&error))?;
+    let result = runtime.block_on(work);
+    // Whatever still blocks a thread, such as a lookup of a name, must not hold the exit up.
+    runtime.shutdown_background();
+    Ok(result)
+}
+
+/// Says what went wrong.
+fn failure(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("livestreamd: {error}");
+    ExitCode::Failure
+}

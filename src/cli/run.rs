@@ -1,0 +1,42 @@
+//! `livestreamd run`: the daemon.
+
+use super::{ConfigArgs, block_on, failure, load_or_explain, signals};
+use crate::app::Daemon;
+use crate::exit_code::ExitCode;
+use crate::settings::Loaded;
+use crate::supervisor::Leftover;
+use crate::telemetry::logs;
+use crate::upstream::Dialer;
+
+pub(super) fn run(args: &ConfigArgs) -> ExitCode {
+    let Loaded { settings, warnings } = match load_or_explain(&args.config) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    if let Err(error) = logs::init(&settings.log) {
+        return failure(&error);
+    }
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+    // Before anything is started, so that no signal is missed.
+    let asked_to_end = match signals::listen() {
+        Ok(stop) => stop,
+        Err(error) => return failure(&error),
+    };
+    let outcome = block_on(async {
+        let dialer = Dialer::new([]);
+        if let Some(fault) = dialer.tls_fault() {
+            tracing::warn!("no https connection can be made: {fault}");
+        }
+        let daemon = Daemon::start(settings, dialer)?;
+        asked_to_end.requested().await;
+        anyhow::Ok(daemon.stop().await)
+    });
+    match outcome {
+        Ok(Ok(leftover)) if leftover == Leftover::default() => ExitCode::Ok,
+        Ok(Ok(_)) => ExitCode::Failure,
+        Ok(Err(error)) => failure(&format!("{error:#}")),
+        Err(code) => code,
+    }
+}
