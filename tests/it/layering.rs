@@ -316,7 +316,13 @@ fn a_file_that_only_tests_use_is_let_off_wherever_it_lies() {
     let files = |first: &(String, String), path: &str| [first.clone(), (path.to_owned(), tests.to_owned())];
     assert_eq!(violations(&files(&beside, "src/hit_tests.rs")), [""; 0]);
     assert_eq!(violations(&files(&below, "src/framing/gzip/tests.rs")), [""; 0]);
+    assert_eq!(violations(&files(&below, "src/framing/gzip/tests/mod.rs")), [""; 0]);
+    assert_eq!(
+        violations(&files(&below, "src/framing/gzip/tests/world/mod.rs")),
+        [""; 0]
+    );
     assert_eq!(violations(&files(&below, "src/framing/tests.rs")).len(), 2);
+    assert_eq!(violations(&files(&below, "src/framing/gzip/tests_of_old.rs")).len(), 2);
 }
 
 fn read_source() -> Vec<(String, String)> {
@@ -353,7 +359,13 @@ fn floor(module: &str) -> Option<usize> {
 fn is_only_for_tests(path: &str, sources: &[Source]) -> bool {
     sources
         .iter()
-        .any(|source| source.test_files.iter().any(|file| file == path))
+        .any(|source| source.test_files.iter().any(|file| is_file_of(path, file)))
+}
+
+/// Whether the file at `path` is that of the module at `file`, such as `src/hit/tests.rs`, or of one below it.
+fn is_file_of(path: &str, file: &str) -> bool {
+    let below = path.strip_prefix(file.trim_end_matches(".rs"));
+    path == file || below.is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn violations(files: &[(String, String)]) -> Vec<String> {
