@@ -236,19 +236,26 @@ impl<C: Connector> Drive<C> {
         let (stream, slot) = (self.driver.stream.name.as_str(), self.driver.slot);
         match &state {
             State::Waiting { until, why } => {
-                let wait_s = until.since(self.driver.clock.now()).as_secs_f64();
-                let next = humantime::format_rfc3339_seconds(as_wall(&*self.driver.clock, *until));
+                let now = self.driver.clock.now();
+                let wait_s = until.since(now).as_millis() as f64 / 1000.0;
+                let next_connect = humantime::format_rfc3339_seconds(as_wall(&*self.driver.clock, *until));
+                let (reason, failures) = (why.name(), self.slot.failures());
                 if why.is_failing() {
-                    tracing::warn!(stream, slot, state = "waiting", reason = why.name(), %why, wait_s, next_connect = %next);
+                    let text = "failing: waiting before the next attempt; somebody should look at the reason";
+                    tracing::warn!(stream, slot, state = "waiting", reason, %why, failures, wait_s, %next_connect, "{text}");
                 } else {
-                    tracing::info!(stream, slot, state = "waiting", reason = why.name(), %why, wait_s, next_connect = %next);
+                    let text = "waiting before the next connect";
+                    tracing::info!(stream, slot, state = "waiting", reason, %why, failures, wait_s, %next_connect, "{text}");
                 }
             }
+            // People see a slot whose lease is on its way to disk as connecting.
             State::Leasing { .. } => {}
-            State::Authorizing { retry, .. } => tracing::debug!(stream, slot, state = state.name(), retry),
-            State::Connecting { .. } => tracing::info!(stream, slot, state = state.name()),
-            State::Streaming { .. } => tracing::info!(stream, slot, state = state.name()),
-            State::Stopped => tracing::info!(stream, slot, state = state.name()),
+            State::Authorizing { retry, .. } => {
+                tracing::debug!(stream, slot, state = state.name(), retry, "getting a token")
+            }
+            State::Connecting { retry, .. } => tracing::info!(stream, slot, state = state.name(), retry, "connecting"),
+            State::Streaming { .. } => tracing::info!(stream, slot, state = state.name(), "streaming"),
+            State::Stopped => tracing::info!(stream, slot, state = state.name(), "stopped"),
         }
         self.driver.status.show(state);
     }
