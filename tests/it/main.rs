@@ -8,5 +8,6 @@
 )]
 
 mod broker;
+mod daemon;
 mod layering;
 mod support;

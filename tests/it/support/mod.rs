@@ -6,6 +6,7 @@
 //! | [`broker`] | [`broker::Broker`]: a broker of a test's own, to be stopped, killed and started again |
 //! | [`jars`] | Kafka's jars and a Java to run them |
 //! | [`guarded`] | [`guarded::Guarded`]: a child process that dies with the test process, whatever that dies of |
+//! | [`logs`] | what was logged in this process, to be looked through |
 //! | [`source`] | Rust source as far as the layering test must understand it |
 
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ pub mod broker;
 pub mod guarded;
 pub mod jars;
 pub mod kafka;
+pub mod logs;
 pub mod source;
 
 /// Waits until `happened` says yes, for what has no wake-up to offer (a port that closes, a foreign process that ends).

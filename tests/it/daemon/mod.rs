@@ -1,0 +1,26 @@
+//! The daemon in this process, against the simulated service over real sockets and a real Kafka broker. The simulator's ledger is
+//! the judge: what it wrote must be in the topics and nothing else, and nobody may have come back early by its clock.
+//!
+//! | module | what goes wrong |
+//! | --- | --- |
+//! | [`refusals`] | the service refuses, or does not answer: every status of the protocol notes, section 4 |
+//! | [`redirects`] | the service sends us elsewhere |
+//! | [`stream_faults`] | an open stream ends, stalls, or holds what is no hit |
+//! | [`tls`] | certificates |
+//! | [`unreached`] | nobody is there |
+//! | [`several`] | several connections, several streams |
+//! | [`kafka_away`] | a real broker is stopped, a topic is missing, a record is too large |
+//! | [`kafka_errors`] | what only librdkafka's mock cluster does on command |
+//! | [`trial`], [`judge`], [`outsider`] | nothing: what the tests stand on |
+
+mod judge;
+mod kafka_away;
+mod kafka_errors;
+mod outsider;
+mod redirects;
+mod refusals;
+mod several;
+mod stream_faults;
+mod tls;
+mod trial;
+mod unreached;
