@@ -34,9 +34,9 @@ async fn while_the_broker_is_away_the_reading_stops_and_the_connection_stays_and
     for outage in ["stop", "kill"] {
         let mut gone = blocking(move || {
             if outage == "stop" {
-                broker.stop()
+                broker.stop();
             } else {
-                broker.kill()
+                broker.kill();
             }
             broker
         })

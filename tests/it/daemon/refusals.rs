@@ -11,8 +11,8 @@ use livestreamd::simulator::{
 
 use super::outsider::Client;
 use super::trial::{
-    COOLDOWN, Config, LONG_RETRY, Observed, all_at_once, assert_ordered, assert_waited, attempt, blocking, quiet,
-    simulate, within,
+    COOLDOWN, Config, LONG_RETRY, Observed, all_at_once, assert_ordered, assert_waited, assert_waited_after_our_end,
+    attempt, blocking, quiet, simulate, within,
 };
 
 /// A status that the first attempts get.
@@ -347,16 +347,11 @@ async fn an_attempt_without_a_usable_answer_has_reached_the_service_all_the_same
             );
             assert_ordered(left, wait);
             let second = attempt(&simulator, name, 1).await;
-            // Where we ended it, the simulator may have noticed a little late.
-            let by_us = attempt(&simulator, name, 0).await.end.unwrap().by == EndedBy::Client;
-            assert_waited(
-                &second,
-                wait - if by_us {
-                    Duration::from_millis(250)
-                } else {
-                    Duration::ZERO
-                },
-            );
+            if attempt(&simulator, name, 0).await.end.unwrap().by == EndedBy::Client {
+                assert_waited_after_our_end(&second, wait);
+            } else {
+                assert_waited(&second, wait);
+            }
             stream.streams().await;
             simulator.burst(name, 5).unwrap();
             stream.has_hits(5).await;

@@ -101,7 +101,7 @@ async fn a_stream_that_fails_for_good_leaves_the_other_untouched() {
     }
     // Not of the simulator's streams, so it does not note who waited how long for it.
     let attempts = simulator.ledger().accepts_of("mistyped");
-    assert!(attempts[1].at - attempts[0].at >= LONG_RETRY, "{attempts:#?}");
+    assert!(attempts[1].at >= attempts[0].at + LONG_RETRY, "{attempts:#?}");
 
     good.has_hits(200).await;
     assert_eq!((good.counts().connects, good.counts().disconnects), (1, 0));
@@ -143,7 +143,7 @@ async fn many_streams_start_one_after_another_and_stop_together() {
     let mut times: Vec<Duration> = simulator.ledger().accepts().iter().map(|accept| accept.at).collect();
     times.sort_unstable();
     // 100 ms from one to the next by the timers; what is measured is when the simulator got round to it.
-    assert!(times[11] - times[0] >= Duration::from_millis(800), "{times:?}");
+    assert!(times[11] >= times[0] + Duration::from_millis(800), "{times:?}");
     let arrived = trial.finish().await;
     for name in &names {
         assert!(arrived.judge(&simulator, name).hits >= 5);

@@ -11,7 +11,10 @@ use livestreamd::simulator::{
 use livestreamd::telemetry::counters::StreamSnapshot;
 
 use super::judge::Found;
-use super::trial::{COOLDOWN, Config, Observed, all_at_once, assert_ordered, assert_waited, attempt, quiet, simulate};
+use super::trial::{
+    COOLDOWN, Config, Observed, all_at_once, assert_ordered, assert_waited, assert_waited_after_our_end, attempt,
+    quiet, simulate,
+};
 
 /// Hits before the fault, and after the reconnect.
 const BEFORE: u64 = 20;
@@ -420,8 +423,7 @@ async fn a_stream_that_falls_silent_for_good_is_ended_at_the_stall_limit() {
             let first = attempt(&simulator, name, 0).await;
             assert_eq!(first.end.unwrap().by, EndedBy::Client, "{name}");
             let second = attempt(&simulator, name, 1).await;
-            // The simulator notices our end a little after we have made it.
-            assert_waited(&second, COOLDOWN - Duration::from_millis(250));
+            assert_waited_after_our_end(&second, COOLDOWN);
             stream.streams().await;
             let before = stream.counts().hits;
             stream.has_hits(before + AFTER).await;

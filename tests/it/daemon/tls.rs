@@ -1,5 +1,6 @@
 //! TLS: certificates that are accepted and that are not. What fails before the first request byte leaves nothing behind upstream.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -114,7 +115,7 @@ async fn a_redirect_over_tls_goes_to_a_trusted_host_and_to_no_other() {
     for (trusted, is_followed) in [("adobe.net", false), ("localhost", true)] {
         let mut config = Config::new().await;
         config.roots.push(authority.certificate.clone());
-        config.upstream.push_str(&format!("trusted_hosts = [\"{trusted}\"]\n"));
+        writeln!(config.upstream, "trusted_hosts = [\"{trusted}\"]").unwrap();
         config.stream(&simulator, "moved");
         let trial = config.start();
         let (why, _) = trial.stream("moved").waits().await;

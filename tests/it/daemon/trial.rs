@@ -26,6 +26,8 @@ use crate::support::logs;
 pub const COOLDOWN: Duration = Duration::from_secs(1);
 /// The long retry of most tests: told apart from the cooldown, jitter and all.
 pub const LONG_RETRY: Duration = Duration::from_secs(3);
+/// By how much later than us the simulator may notice that we have closed.
+const NOTICE: Duration = Duration::from_millis(250);
 /// Nothing that is waited for takes longer, even on a machine that does much else.
 pub const LIMIT: Duration = Duration::from_secs(90);
 
@@ -102,9 +104,9 @@ impl Config {
         logs::keep();
         let dir = tempfile::tempdir().unwrap();
         let text = format!(
-            "state_dir = {:?}\n{}[upstream]\n{}[kafka]\nbrokers = \"{}\"\ntopic = \"{}\"\ndead_letter_topic = \"{}\"\n\
+            "state_dir = \"{}\"\n{}[upstream]\n{}[kafka]\nbrokers = \"{}\"\ntopic = \"{}\"\ndead_letter_topic = \"{}\"\n\
              [kafka.properties]\n{}{}",
-            dir.path().join("state"),
+            dir.path().join("state").display(),
             self.top,
             self.upstream,
             self.kafka.addr(),
@@ -240,7 +242,11 @@ impl Observed {
     pub async fn counted(&self, what: &str, wanted: impl Fn(&StreamSnapshot) -> bool) -> StreamSnapshot {
         eventually(&format!("{}: {what}", self.0.name), || {
             let counts = self.counts();
-            if wanted(&counts) { Ok(counts) } else { Err(counts) }
+            if wanted(&counts) {
+                Ok(counts)
+            } else {
+                Err(Box::new(counts))
+            }
         })
         .await
     }
@@ -309,6 +315,12 @@ pub fn assert_waited(accept: &Accept, wait: Duration) {
     // What is ordered is checked by `assert_ordered`, to the millisecond; this is for a timer that does not fire.
     let late = wait + Policy::jitter_limit(wait) + Duration::from_secs(10);
     assert!(waited < late, "came after {waited:?}, long after {wait:?}: {accept:?}");
+}
+
+/// The same after an end that we made, which the simulator may have noticed a little late.
+#[track_caller]
+pub fn assert_waited_after_our_end(accept: &Accept, wait: Duration) {
+    assert_waited(accept, wait.saturating_sub(NOTICE));
 }
 
 /// What was left of a wait when it was first seen is not more than this wait and its jitter.
