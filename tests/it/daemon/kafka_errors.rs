@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use livestreamd::lifecycle::State;
 use livestreamd::simulator::Running;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
@@ -15,24 +16,21 @@ use crate::support::kafka::Kafka;
 const PARTITIONS: i32 = 2;
 const HITS: u64 = 40;
 
+type Cluster = MockCluster<'static, DefaultProducerContext>;
+
 /// A mock cluster, and a daemon that streams into it.
 struct Mocked {
-    cluster: MockCluster<'static, DefaultProducerContext>,
+    cluster: Cluster,
     simulator: Running,
     trial: Trial,
     stream: Observed,
 }
 
 impl Mocked {
-    async fn start(
-        name: &str,
-        brokers: i32,
-        before: impl FnOnce(&MockCluster<'static, DefaultProducerContext>),
-    ) -> Self {
+    async fn start(name: &str, brokers: i32, before: impl FnOnce(&Cluster, &mut Config)) -> Self {
         let cluster = MockCluster::new(brokers).unwrap();
         cluster.create_topic("hits", PARTITIONS, brokers.min(3)).unwrap();
         cluster.create_topic("dead-letters", 1, 1).unwrap();
-        before(&cluster);
         let simulator = simulate([quiet(name)]).await;
         let kafka = Kafka::at(cluster.bootstrap_servers());
         let mut config = Config::with_topics(kafka, "hits".to_owned(), "dead-letters".to_owned());
@@ -40,6 +38,7 @@ impl Mocked {
             .properties
             .push_str("\"retry.backoff.ms\" = 200\n\"topic.metadata.refresh.fast.interval.ms\" = 100\n");
         config.stream(&simulator, name);
+        before(&cluster, &mut config);
         let trial = config.start();
         let stream = trial.stream(name);
         stream.streams().await;
@@ -80,7 +79,7 @@ impl Mocked {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn errors_that_librdkafka_retries_cost_time_and_nothing_else() {
     use RDKafkaRespErr as E;
-    let mocked = Mocked::start("retried", 1, |_| ()).await;
+    let mocked = Mocked::start("retried", 1, |_, _| ()).await;
     mocked.send("retried").await;
     for errors in [
         [E::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE; 2],
@@ -114,7 +113,7 @@ async fn errors_that_librdkafka_retries_cost_time_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn errors_that_librdkafka_reports_send_the_stream_back_to_its_cursor() {
     use RDKafkaRespErr as E;
-    let mocked = Mocked::start("reported", 1, |_| ()).await;
+    let mocked = Mocked::start("reported", 1, |_, _| ()).await;
     mocked.send("reported").await;
     for error in [
         E::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
@@ -143,7 +142,7 @@ async fn errors_that_librdkafka_reports_send_the_stream_back_to_its_cursor() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_producer_that_is_refused_its_id_is_built_anew_until_it_is_not() {
     let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED; 2];
-    let mocked = Mocked::start("no-id", 1, |cluster| {
+    let mocked = Mocked::start("no-id", 1, |cluster, _| {
         cluster.request_errors(RDKafkaApiKey::InitProducerId, &refused);
     })
     .await;
@@ -154,7 +153,7 @@ async fn a_producer_that_is_refused_its_id_is_built_anew_until_it_is_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_round_trips_cost_time_and_nothing_else() {
-    let mocked = Mocked::start("slow", 1, |_| ()).await;
+    let mocked = Mocked::start("slow", 1, |_, _| ()).await;
     mocked.send("slow").await;
     let trip = Duration::from_millis(700);
     mocked.cluster.broker_round_trip_time(1, trip).unwrap();
@@ -175,7 +174,7 @@ async fn slow_round_trips_cost_time_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leaders_that_move_and_brokers_that_go_are_followed() {
-    let mocked = Mocked::start("moved", 3, |_| ()).await;
+    let mocked = Mocked::start("moved", 3, |_, _| ()).await;
     mocked.send("moved").await;
     for leader in 1..=3 {
         for partition in 0..PARTITIONS {
@@ -202,4 +201,50 @@ async fn leaders_that_move_and_brokers_that_go_are_followed() {
         mocked.stream.has_delivered().await;
     }
     assert_eq!(mocked.finish("moved").await.hits as u64, 7 * HITS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn time_in_which_we_did_not_read_is_no_silence_of_the_service() {
+    const JOURNAL: u64 = 64 * 1024;
+    const HEADER: u64 = 32;
+    let mocked = Mocked::start("paused", 1, |_, config| {
+        config
+            .upstream
+            .push_str("max_record_bytes = \"64KiB\"\nstall_timeout = \"3s\"\n");
+        config.sections.push_str("[journal]\nmax_bytes = \"64KiB\"\n");
+    })
+    .await;
+    let Mocked {
+        cluster,
+        simulator,
+        stream,
+        ..
+    } = &mocked;
+    cluster.broker_down(1).unwrap();
+    // Hit by hit, so that nothing waits in the socket behind the one that finds the journal full.
+    loop {
+        let before = stream.counts();
+        if before.bytes + HEADER * before.batches > JOURNAL {
+            break;
+        }
+        simulator.burst("paused", 1).unwrap();
+        stream
+            .counted("one more is read", |counts| counts.bytes > before.bytes)
+            .await;
+    }
+    // That nothing happens is what is looked at: for more than a stall limit.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(stream.counts().delivered, 0);
+    assert!(
+        matches!(stream.state(), State::Streaming { .. }),
+        "{:?}",
+        stream.state()
+    );
+    cluster.broker_up(1).unwrap();
+    // There is room again, and the service has not said a word since: it is given its whole limit from here.
+    stream.counted("there is room", |counts| counts.delivered > 0).await;
+    stream.has_delivered().await;
+    mocked.send("paused").await;
+    let found = mocked.finish("paused").await;
+    assert_eq!((found.again, found.dead_letters), (0, 0));
 }
