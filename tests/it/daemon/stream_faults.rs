@@ -213,11 +213,15 @@ async fn ended(simulator: Handle, stream: Observed, case: &Case) {
     simulator.burst(name, AFTER).unwrap();
     stream.has_hits(BEFORE + AFTER).await;
     let counts = stream.counts();
-    // Of a reset the kernel may take back what the socket has not given out yet.
-    if case.fault != StreamFault::Reset && case.fault != StreamFault::Cut {
-        let half = matches!(case.fault, StreamFault::CorruptGzip | StreamFault::TruncatedGzip);
-        assert!(counts.cut_records == u64::from(half) || case.cuts, "{name}: {counts:?}");
-    }
+    // The half that came of a record can be inflated there. Of a cut or a reset half of its compressed bytes came, which may hold nothing.
+    let at_least = u64::from(matches!(
+        case.fault,
+        StreamFault::CorruptGzip | StreamFault::TruncatedGzip
+    ));
+    assert!(
+        (at_least..=u64::from(case.cuts)).contains(&counts.cut_records),
+        "{name}: {counts:?}"
+    );
     assert_eq!((counts.disconnects, counts.connects), (1, 2), "{name}");
 }
 
