@@ -56,7 +56,7 @@ impl Tokens {
         {
             book.valid.remove(&first);
         }
-        let mut token = String::from("simulated-");
+        let mut token = String::from("sim-");
         for byte in Sha256::digest(format!("{}/{}", book.salt, book.issued)) {
             let _ = write!(token, "{byte:02x}");
         }

@@ -251,7 +251,7 @@ impl<C: Connector> Drive<C> {
             // People see a slot whose lease is on its way to disk as connecting.
             State::Leasing { .. } => {}
             State::Authorizing { retry, .. } => {
-                tracing::debug!(stream, slot, state = state.name(), retry, "getting a token")
+                tracing::debug!(stream, slot, state = state.name(), retry, "getting a token");
             }
             State::Connecting { retry, .. } => tracing::info!(stream, slot, state = state.name(), retry, "connecting"),
             State::Streaming { .. } => tracing::info!(stream, slot, state = state.name(), "streaming"),

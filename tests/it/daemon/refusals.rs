@@ -123,10 +123,9 @@ async fn refused(simulator: Handle, stream: Observed, case: &Case) {
             "{}",
             case.name
         );
-        // What is said begins as the simulator's tokens do, which is enough to be taken out of any text.
         assert_eq!(
             why.to_string(),
-            format!("the service answered {}: [redacted] trouble", case.status)
+            format!("the service answered {}: simulated trouble", case.status)
         );
         assert_ordered(left, *wait);
         // The next attempt ends this wait, so that the same state is not seen twice.
