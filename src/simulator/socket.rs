@@ -53,10 +53,11 @@ impl Socket {
             bytes = bytes.get(written..).unwrap_or_default();
         }
         poll_fn(|cx| {
-            if let Poll::Ready(gone) = self.poll_gone(cx) {
-                return Poll::Ready(Err(gone));
+            // First: a client that has read all of it may close sooner than we get here, and has not gone too early.
+            match Pin::new(&mut *self).poll_flush(cx) {
+                Poll::Ready(flushed) => Poll::Ready(flushed.map_err(|_| Gone::Broken)),
+                Poll::Pending => self.poll_gone(cx).map(Err),
             }
-            Pin::new(&mut *self).poll_flush(cx).map_err(|_| Gone::Broken)
         })
         .await
     }
