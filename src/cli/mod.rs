@@ -14,13 +14,15 @@
 )]
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
 use crate::exit_code::ExitCode;
-use crate::settings::{Faults, Loaded, environment, load};
+use crate::kafka::config::client_config;
+use crate::settings::{Loaded, environment, load};
 
 mod check;
 mod demo;
@@ -89,13 +91,19 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Loads the configuration, or prints all its faults.
 fn load_or_explain(path: &Path) -> Result<Loaded, ExitCode> {
-    load(path, environment()).map_err(|faults: Faults| {
-        eprintln!("livestreamd: the configuration {} cannot be used:", path.display());
-        for fault in &faults {
-            eprintln!("  {fault}");
-        }
-        ExitCode::Configuration
-    })
+    let loaded = load(path, environment()).map_err(|faults| explain(path, &faults))?;
+    // Kafka's own properties are known to librdkafka alone.
+    client_config(&loaded.settings.kafka).map_err(|faults| explain(path, &faults))?;
+    Ok(loaded)
+}
+
+/// Says what is wrong with the configuration.
+fn explain(path: &Path, faults: impl IntoIterator<Item = impl Display>) -> ExitCode {
+    eprintln!("livestreamd: the configuration {} cannot be used:", path.display());
+    for fault in faults {
+        eprintln!("  {fault}");
+    }
+    ExitCode::Configuration
 }
 
 /// Runs `work` on all cores.
