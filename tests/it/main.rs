@@ -10,4 +10,5 @@
 mod broker;
 mod daemon;
 mod layering;
+mod process;
 mod support;

@@ -92,6 +92,19 @@ impl Guarded {
         self.ended.try_recv().ok()
     }
 
+    /// Sends a signal, and does not wait for what comes of it. The child must not have ended.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid, signal).expect("a child process can be signalled");
+    }
+
+    /// Waits for the child to end by itself, or of a signal (its code is then 128 and the signal's number). Returns `None` if it has not
+    /// after `limit`. Once it has ended the directory stays.
+    pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let status = self.ended.recv_timeout(limit).ok()?;
+        self.lifeline = None;
+        Some(status)
+    }
+
     /// Sends SIGTERM and waits for the child's end; after `limit` it panics (and the child is killed). The directory stays.
     pub fn stop(mut self, limit: Duration) {
         self.end(Signal::TERM, limit);

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::metadata::{Metadata, MetadataPartition};
@@ -94,6 +94,18 @@ impl Kafka {
         let created = block_on(admin.create_topics([&topic], &options));
         for result in created.expect("the broker can be asked for a topic") {
             result.unwrap_or_else(|(name, why)| panic!("topic {name} could not be made: {why}"));
+        }
+    }
+
+    /// Sets a property of a topic. Panics if that cannot be done.
+    #[track_caller]
+    pub fn configure_topic(&self, name: &str, key: &str, value: &str) {
+        let admin: AdminClient<_> = self.client().create().expect("an admin client can be made");
+        let change = AlterConfig::new(ResourceSpecifier::Topic(name)).set(key, value);
+        let options = AdminOptions::new().request_timeout(Some(REQUEST_LIMIT));
+        let changed = block_on(admin.alter_configs([&change], &options));
+        for result in changed.expect("the broker can be asked to change a topic") {
+            result.unwrap_or_else(|(_, why)| panic!("{key} of topic {name} could not be set: {why}"));
         }
     }
 

@@ -1,0 +1,22 @@
+//! The daemon as its operators run it: the real binary as a child process, a simulated Live Stream service in the test process, and a
+//! real Kafka broker. The service's ledger is the judge, and its clock the only one that says what was early.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`child`] | the binary as a child process: its arguments, signals, output and exit code |
+//! | [`trial`] | a service, topics and a configuration that fit together |
+//! | [`judge`] | the ledger held against what arrived in the topics |
+//! | [`murmur2`] | the partition that a Java client gives for a key |
+//!
+//! The other modules are the tests.
+
+mod child;
+mod commands;
+mod crashing;
+mod forwarding;
+mod judge;
+mod murmur2;
+mod secrecy;
+mod stopping;
+mod tools;
+mod trial;
