@@ -10,12 +10,12 @@ use crate::kafka::Producer;
 use crate::leases::LeaseDir;
 use crate::settings::Settings;
 use crate::state_dir::StateDir;
-use crate::supervisor::{Leftover, Shared, Supervisor};
+use crate::supervisor::{Leftover, Shared, Supervisor, memory_for_each};
 use crate::telemetry::StreamStatus;
 use crate::upstream::Connector;
 
 /// How long librdkafka may take to end, once nothing is left to deliver.
-const LONGEST_CLOSE: Duration = Duration::from_secs(5);
+const LONGEST_CLOSE: Duration = Duration::from_secs(2);
 
 /// A running daemon.
 pub struct Daemon {
@@ -46,6 +46,8 @@ impl Daemon {
             version = env!("CARGO_PKG_VERSION"),
             streams = settings.streams.len(),
             state_dir = %settings.state_dir.display(),
+            journal = "in memory",
+            journal_bytes_a_stream = memory_for_each(&settings),
             "started"
         );
         let supervisor = Supervisor::start(&settings, shared);
@@ -69,14 +71,29 @@ impl Daemon {
             timeout_s = timeout.as_secs_f64(),
             "stopping: closing connections, then delivering what was read"
         );
+        let statuses = self.supervisor.statuses().to_vec();
         let leftover = self.supervisor.stop(timeout).await;
+        for status in &statuses {
+            let counts = status.counters.snapshot();
+            tracing::info!(
+                stream = &*status.name,
+                connects = counts.connects,
+                disconnects = counts.disconnects,
+                hits = counts.hits,
+                delivered = counts.delivered,
+                dead_letters = counts.dead_letters.total(),
+                cut_records = counts.cut_records,
+                rewinds = counts.rewinds,
+                "in all"
+            );
+        }
         if leftover == Leftover::default() {
             tracing::info!("stopped: all that was read is delivered");
         } else {
             tracing::error!(
                 streams = leftover.streams,
                 bytes = leftover.bytes,
-                "stopped: shutdown_timeout is over, and not all that was read is delivered"
+                "stopped: not all that was read is delivered, and with the journal in memory it is lost"
             );
         }
         // librdkafka's threads should be gone before the process ends.

@@ -24,8 +24,8 @@ pub enum StateDirError {
     #[error("state_dir {0} is in use by another livestreamd: stop that one, or give this one a state_dir of its own")]
     InUse(PathBuf),
     /// It cannot be made, or written to.
-    #[error("state_dir {0} cannot be used: {1}: make it, and let this user write to it")]
-    Unusable(PathBuf, #[source] io::Error),
+    #[error("state_dir {0} cannot be used ({1}): it must be a directory that this user may write to")]
+    Unusable(PathBuf, io::Error),
 }
 
 impl StateDir {

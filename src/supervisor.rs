@@ -114,7 +114,8 @@ impl Supervisor {
     }
 }
 
-fn memory_for_each(settings: &Settings) -> u64 {
+/// What the journal of one stream may hold, as long as it is kept in memory.
+pub fn memory_for_each(settings: &Settings) -> u64 {
     let share = MEMORY / settings.streams.len().max(1) as u64;
     share.min(MOST_MEMORY_FOR_ONE).min(settings.journal.max_bytes)
 }

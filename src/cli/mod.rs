@@ -16,6 +16,7 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::future::Future;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
@@ -99,9 +100,12 @@ fn load_or_explain(path: &Path) -> Result<Loaded, ExitCode> {
 
 /// Says what is wrong with the configuration.
 fn explain(path: &Path, faults: impl IntoIterator<Item = impl Display>) -> ExitCode {
-    eprintln!("livestreamd: the configuration {} cannot be used:", path.display());
+    complain(&format!(
+        "livestreamd: the configuration {} cannot be used:",
+        path.display()
+    ));
     for fault in faults {
-        eprintln!("  {fault}");
+        complain(&format!("  {fault}"));
     }
     ExitCode::Configuration
 }
@@ -120,6 +124,11 @@ fn block_on<T>(work: impl Future<Output = T>) -> Result<T, ExitCode> {
 
 /// Says what went wrong.
 fn failure(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("livestreamd: {error}");
+    complain(&format!("livestreamd: {error}"));
     ExitCode::Failure
+}
+
+/// Writes a line to standard error. Whether anybody can read it is not our affair: `eprintln!` would panic where nobody can.
+fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | [`advice`] | what an operator should do about a wait |
 //! | [`time`] | [`Moment`] and [`BootId`]: the clock that the rule is counted in |
 //! | [`outcome`] | how an attempt or a connection ended, classified once, where it entered |
 //! | [`wait`] | [`Policy`], and how long to wait after which outcome |
@@ -13,6 +14,7 @@
 //! reach the service are closer together than the cooldown after a disconnect, except redirect hops and the one token retry;
 //! and every state has a way out. The rules come from section 1 and 4 of the protocol notes (docs/protocol.md).
 
+pub mod advice;
 pub mod lease;
 pub mod outcome;
 pub mod slot;

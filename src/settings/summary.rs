@@ -26,16 +26,24 @@ fn write(out: &mut String, settings: &Settings) -> fmt::Result {
     let journal = &settings.journal;
     writeln!(
         out,
-        "journal       up to {}, synced every {}",
+        "journal       up to {}, synced every {} (this version keeps it in memory, within 256 MiB for all streams)",
         size(journal.max_bytes),
         time(journal.sync_interval)
     )?;
     match settings.dedup.mode {
-        DedupMode::Drop => writeln!(out, "dedup         drop repeats within {}", time(settings.dedup.window))?,
-        DedupMode::Mark => writeln!(out, "dedup         mark repeats within {}", time(settings.dedup.window))?,
+        DedupMode::Drop => writeln!(
+            out,
+            "dedup         drop repeats within {} (not in effect yet)",
+            time(settings.dedup.window)
+        )?,
+        DedupMode::Mark => writeln!(
+            out,
+            "dedup         mark repeats within {} (not in effect yet)",
+            time(settings.dedup.window)
+        )?,
         DedupMode::Off => writeln!(out, "dedup         off")?,
     }
-    writeln!(out, "admin         http://{}", settings.admin.listen)?;
+    writeln!(out, "admin         http://{} (not served yet)", settings.admin.listen)?;
     let format = match settings.log.format {
         LogFormat::Auto => "auto",
         LogFormat::Text => "text",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::journal::{AppendError, BatchKind, Journal, NewBatch, Position};
@@ -15,8 +16,14 @@ use crate::upstream::{Activity, Body, Drained};
 
 use super::Stop;
 
+/// A journal that is full for less is not worth a log line.
+const FIRST_NOTICE: Duration = Duration::from_secs(1);
+const NEXT_NOTICE: Duration = Duration::from_mins(1);
+
 /// What one slot's reading needs, connection after connection.
 pub struct Reading {
+    /// The stream's name, for log lines.
+    pub stream: String,
     /// The connection slot, noted with each batch.
     pub slot: u8,
     /// Where the batches go.
@@ -90,11 +97,26 @@ impl Reading {
             let journal = self.journal.clone();
             let mut append: PendingAppend = Box::pin(async move { journal.append(batch).await });
             // As a rule there is room, and this is no wait at all.
-            let appended = tokio::select! {
-                biased;
-                appended = &mut append => appended,
-                () = stop.requested() => return Ended { pending: Some(append), ..Ended::now(Event::Stop) },
+            let mut pause = Pause::default();
+            let appended = loop {
+                tokio::select! {
+                    biased;
+                    appended = &mut append => break appended,
+                    () = stop.requested() => return Ended { pending: Some(append), ..Ended::now(Event::Stop) },
+                    waited_s = pause.notice() => tracing::warn!(
+                        stream = self.stream, slot = self.slot, waited_s, backlog_bytes = self.journal.backlog_bytes(),
+                        "the journal is full: reading pauses until Kafka has taken some of it"
+                    ),
+                }
             };
+            if let Some(paused_s) = pause.noticed() {
+                tracing::info!(
+                    stream = self.stream,
+                    slot = self.slot,
+                    paused_s,
+                    "there is room in the journal: reading goes on"
+                );
+            }
             if let Err(error) = appended {
                 return Ended::now(Event::Ended(EndReason::JournalFailed(error.to_string())));
             }
@@ -112,6 +134,34 @@ impl Reading {
     fn wall_ms(&self) -> u64 {
         let since_epoch = self.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A wait for room in the journal, worth a log line soon, and then ever more seldom.
+#[derive(Default)]
+struct Pause {
+    notices: u32,
+    began: Option<Instant>,
+}
+
+impl Pause {
+    /// After 1 s, and then after 1, 2, 4, ... up to 16 minutes more: how many seconds it has been.
+    async fn notice(&mut self) -> u64 {
+        let began = *self.began.get_or_insert_with(Instant::now);
+        let next = match self.notices {
+            0 => FIRST_NOTICE,
+            n => NEXT_NOTICE * (1 << (n - 1).min(4)),
+        };
+        tokio::time::sleep(next).await;
+        self.notices += 1;
+        began.elapsed().as_secs()
+    }
+
+    /// How many seconds it was, if anything was said of it.
+    fn noticed(&self) -> Option<u64> {
+        self.began
+            .filter(|_| self.notices > 0)
+            .map(|began| began.elapsed().as_secs())
     }
 }
 

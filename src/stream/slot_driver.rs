@@ -7,7 +7,10 @@ use std::time::Duration;
 use crate::clock::{Clock, as_wall};
 use crate::journal::Journal;
 use crate::leases::{DurableLease, LeaseDir, LeaseKey};
-use crate::lifecycle::{Action, Event, FirstWait, Lease, Moment, Phase, Policy, Slot, StallWatch, State, Unreached};
+use crate::lifecycle::advice::PERSISTENT;
+use crate::lifecycle::{
+    Action, Event, FirstWait, Lease, Lost, Moment, Phase, Policy, Slot, StallWatch, State, Unreached,
+};
 use crate::settings::StreamSettings;
 use crate::telemetry::{SlotStatus, StreamCounters};
 use crate::upstream::{
@@ -62,6 +65,7 @@ impl<C: Connector> SlotDriver<C> {
         first.until = first.until.max(now + self.stagger);
         let (slot, actions) = Slot::start(policy, first, now, self.seed());
         let reading = Reading {
+            stream: self.stream.name.clone(),
             slot: self.slot,
             journal: self.journal.clone(),
             counters: self.counters.clone(),
@@ -77,6 +81,7 @@ impl<C: Connector> SlotDriver<C> {
             token: None,
             lease: None,
             body: None,
+            lease_failing: false,
             unfinished: None,
         };
         drive.run(actions).await;
@@ -110,6 +115,8 @@ struct Drive<C: Connector> {
     lease: Option<DurableLease>,
     /// The connection, between the service's 200 and the reading.
     body: Option<Box<Body<C::Io>>>,
+    /// The last write of a lease failed: said once, not at each attempt.
+    lease_failing: bool,
     /// What was read last before a stop, on its way into a full journal.
     unfinished: Option<PendingAppend>,
 }
@@ -121,9 +128,7 @@ impl<C: Connector> Drive<C> {
             let event = self.perform(next).await;
             // After the event, so that a connection that it ends is closed before its cooldown is counted from now.
             let now = self.driver.clock.now();
-            if let Event::Ended(_) = event {
-                self.driver.counters.disconnects.one();
-            }
+            self.count(&event);
             let actions = self.slot.handle(now, event);
             pending = self.carry_out(actions).await;
         }
@@ -153,22 +158,28 @@ impl<C: Connector> Drive<C> {
     }
 
     async fn store(&mut self, lease: Lease) -> Option<Event> {
-        let stored = match lease.phase {
-            Phase::Connecting => match self.driver.leases.store_open(&self.key, lease).await {
-                Ok(permit) => {
-                    self.lease = Some(permit);
-                    return Some(Event::LeaseStored);
-                }
-                Err(error) => Err(error),
-            },
-            Phase::Streaming | Phase::Closed => self.driver.leases.store(&self.key, lease).await,
+        let connecting = lease.phase == Phase::Connecting;
+        let stored = if connecting {
+            let permit = self.driver.leases.store_open(&self.key, lease).await;
+            permit.map(|permit| self.lease = Some(permit))
+        } else {
+            self.driver.leases.store(&self.key, lease).await
         };
-        let error = stored.err()?;
-        tracing::error!(
-            stream = %self.driver.stream.name, slot = self.driver.slot, %error,
-            "the lease could not be written under state_dir: no connection is opened without one"
-        );
-        (lease.phase == Phase::Connecting).then_some(Event::LeaseNotStored)
+        let (stream, slot) = (self.driver.stream.name.as_str(), self.driver.slot);
+        let failed_before = std::mem::replace(&mut self.lease_failing, stored.is_err());
+        match &stored {
+            Err(error) if !failed_before => {
+                let text = "a lease cannot be written under state_dir: no new connection is opened until it can";
+                tracing::error!(stream, slot, %error, "{text}");
+            }
+            Ok(()) if failed_before => tracing::info!(stream, slot, "leases can be written again"),
+            Ok(()) | Err(_) => {}
+        }
+        connecting.then_some(if stored.is_ok() {
+            Event::LeaseStored
+        } else {
+            Event::LeaseNotStored
+        })
     }
 
     async fn perform(&mut self, pending: Pending<C>) -> Event {
@@ -218,6 +229,24 @@ impl<C: Connector> Drive<C> {
         }
     }
 
+    fn count(&self, event: &Event) {
+        let counters = &self.driver.counters;
+        match event {
+            Event::Ended(_) => counters.disconnects.one(),
+            Event::Lost(Lost::RedirectRefused(_)) => counters.redirects_refused.one(),
+            Event::Tick
+            | Event::TokenReady
+            | Event::TokenFailed(_)
+            | Event::LeaseStored
+            | Event::LeaseNotStored
+            | Event::Unreached(_)
+            | Event::Lost(_)
+            | Event::Answered(_)
+            | Event::Streaming
+            | Event::Stop => {}
+        }
+    }
+
     fn note_cut(&self, bytes: u64) {
         if bytes > 0 {
             self.driver.counters.cut_records.one();
@@ -236,24 +265,32 @@ impl<C: Connector> Drive<C> {
         let (stream, slot) = (self.driver.stream.name.as_str(), self.driver.slot);
         match &state {
             State::Waiting { until, why } => {
-                let now = self.driver.clock.now();
-                let wait_s = until.since(now).as_millis() as f64 / 1000.0;
+                let wait_s = until.since(self.driver.clock.now()).as_millis() as f64 / 1000.0;
                 let next_connect = humantime::format_rfc3339_seconds(as_wall(&*self.driver.clock, *until));
                 let (reason, failures) = (why.name(), self.slot.failures());
-                if why.is_failing() {
-                    let text = "failing: waiting before the next attempt; somebody should look at the reason";
-                    tracing::warn!(stream, slot, state = "waiting", reason, %why, failures, wait_s, %next_connect, "{text}");
+                let advice = why.advice(failures);
+                if why.is_failing() || failures >= PERSISTENT {
+                    let text = "failing: waiting before the next attempt";
+                    tracing::warn!(stream, slot, state = "waiting", reason, %why, advice, failures, wait_s, %next_connect, "{text}");
                 } else {
                     let text = "waiting before the next connect";
-                    tracing::info!(stream, slot, state = "waiting", reason, %why, failures, wait_s, %next_connect, "{text}");
+                    tracing::info!(stream, slot, state = "waiting", reason, %why, advice, failures, wait_s, %next_connect, "{text}");
                 }
             }
             // People see a slot whose lease is on its way to disk as connecting.
             State::Leasing { .. } => {}
-            State::Authorizing { retry, .. } => {
-                tracing::debug!(stream, slot, state = state.name(), retry, "getting a token");
+            State::Authorizing { retry: true, .. } => {
+                tracing::warn!(
+                    stream,
+                    slot,
+                    state = state.name(),
+                    "the service answered 401: trying once more at once, with a fresh token"
+                );
             }
-            State::Connecting { retry, .. } => tracing::info!(stream, slot, state = state.name(), retry, "connecting"),
+            State::Authorizing { retry: false, .. } => {
+                tracing::debug!(stream, slot, state = state.name(), "getting a token");
+            }
+            State::Connecting { .. } => tracing::info!(stream, slot, state = state.name(), "connecting"),
             State::Streaming { .. } => tracing::info!(stream, slot, state = state.name(), "streaming"),
             State::Stopped => tracing::info!(stream, slot, state = state.name(), "stopped"),
         }

@@ -84,6 +84,8 @@ counters! {
     connects,
     /// Open streams that ended, for whatever reason.
     disconnects,
+    /// Redirects that were not followed: to a host that is not trusted, for one.
+    redirects_refused,
     /// Records that a disconnect cut off before their line ending.
     cut_records,
     /// Batches appended to the journal.

@@ -19,6 +19,8 @@ pub fn init(settings: &LogSettings) -> Result<(), tracing_subscriber::filter::Pa
     };
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Otherwise a line that cannot be written (a closed pipe, a full disk) makes the task panic that had something to say.
+        .log_internal_errors(false)
         .with_writer(io::stderr);
     // A second call only means that something in this process, such as a test, has set logs up already.
     let _ = if as_text {
