@@ -69,6 +69,20 @@ pub struct Ended {
 impl Livestreamd {
     /// Starts it with these arguments, and with no environment but `variables`.
     pub fn start(scratch: &Scratch, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::start_by(r#"out=$1; shift; exec "$@" >"$out""#, scratch, arguments, variables)
+    }
+
+    /// The same, with a standard error that takes nothing.
+    pub fn start_unheard(scratch: &Scratch, arguments: &[&str]) -> Self {
+        Self::start_by(
+            r#"out=$1; shift; exec "$@" >"$out" 2>/dev/full"#,
+            scratch,
+            arguments,
+            &[],
+        )
+    }
+
+    fn start_by(script: &str, scratch: &Scratch, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let stdout = scratch.path().join(format!("{number}.out"));
@@ -77,7 +91,7 @@ impl Livestreamd {
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        let to_stdout = ["sh", "-c", r#"out=$1; shift; exec "$@" >"$out""#, "sh", path(&stdout)];
+        let to_stdout = ["sh", "-c", script, "sh", path(&stdout)];
         let command = to_stdout
             .into_iter()
             .chain(["env", "-i"])

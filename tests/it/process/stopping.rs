@@ -283,3 +283,20 @@ async fn a_second_daemon_on_the_same_state_dir_is_refused_and_leaves_the_first_a
     assert_eq!(first.ended_by(Signal::TERM).code, 0);
     assert_eq!(trial.ledger().accepts().len(), 1);
 }
+
+/// A log that could not be written made the task panic that wrote it, and the stream stand still for good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_whose_log_nobody_takes_streams_reconnects_and_ends_in_good_order() {
+    let trial = trial("unheard", Rate::PerSecond(200.0)).await;
+    let daemon = Livestreamd::start_unheard(&trial.scratch, &["run", "--config", trial.config()]);
+    let first = trial.streaming("unheard", 100).await;
+    trial
+        .simulator
+        .fault("unheard", StreamFault::Close { trailer: true })
+        .unwrap();
+    let again = trial.attempt("unheard", 2).await;
+    assert!(again.connection != first.connection && !again.early, "{again:?}");
+    let ended = daemon.ended_by(Signal::TERM);
+    assert_eq!(ended.code, 0);
+    assert_closed_lease(&trial);
+}
