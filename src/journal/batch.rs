@@ -7,6 +7,8 @@
 //! | header                 | records as they came, or first bytes      |
 //! ```
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use super::Position;
@@ -28,7 +30,7 @@ pub enum BatchKind {
 }
 
 /// A batch that has no place yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct NewBatch {
     /// What `bytes` are.
     pub kind: BatchKind,
@@ -64,8 +66,20 @@ impl NewBatch {
     }
 }
 
+/// Without the bytes: they are hits.
+impl fmt::Debug for NewBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewBatch")
+            .field("kind", &self.kind)
+            .field("received_ms", &self.received_ms)
+            .field("slot", &self.slot)
+            .field("length", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// A batch in its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Batch {
     /// Where its header begins.
     pub position: Position,
@@ -96,6 +110,19 @@ impl Batch {
     }
 }
 
+/// Without the bytes: they are hits.
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch")
+            .field("position", &self.position)
+            .field("kind", &self.kind)
+            .field("received_ms", &self.received_ms)
+            .field("slot", &self.slot)
+            .field("length", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,5 +144,18 @@ mod tests {
         for before in [0, 100, 120, 132] {
             assert_eq!(batch.offset_of(Position(before)), 0);
         }
+    }
+
+    #[test]
+    fn what_is_shown_of_a_batch_is_its_length_and_no_hit() {
+        let new = NewBatch {
+            kind: BatchKind::Records,
+            received_ms: 1,
+            slot: 0,
+            bytes: Bytes::from_static(b"hush"),
+        };
+        let shown = format!("{new:?} {:?}", new.clone().at(Position(100)));
+        assert_eq!(shown.matches("length: 4").count(), 2, "{shown}");
+        assert!(!shown.contains("hush") && !shown.contains("104"), "{shown}");
     }
 }

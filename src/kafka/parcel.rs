@@ -1,6 +1,6 @@
 //! What is produced for a record: topic, key, headers and value.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use rdkafka::message::{Header, OwnedHeaders};
 
@@ -14,7 +14,7 @@ use crate::telemetry::counters::DeadLetterReason;
 const FIRST_BYTES: usize = 16 * 1024;
 
 /// What a record is produced as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Parcel<'a> {
     /// A hit, its bytes as they came.
     Hit {
@@ -88,12 +88,35 @@ impl<'a> Parcel<'a> {
     }
 }
 
+/// Without the bytes and the ids: they are the visitor's.
+impl fmt::Debug for Parcel<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hit { bytes, hit: _ } => f
+                .debug_struct("Hit")
+                .field("length", &bytes.len())
+                .finish_non_exhaustive(),
+            Self::DeadLetter {
+                bytes,
+                length,
+                reason,
+                hit: _,
+            } => f
+                .debug_struct("DeadLetter")
+                .field("length", &bytes.len())
+                .field("whole_length", length)
+                .field("reason", reason)
+                .finish_non_exhaustive(),
+        }
+    }
+}
+
 fn first(bytes: &[u8], most: usize) -> &[u8] {
     &bytes[..bytes.len().min(most)]
 }
 
 /// Buffers for the texts of one message, used again for the next.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Texts {
     key: String,
     hit_id: String,
