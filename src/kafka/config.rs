@@ -6,7 +6,7 @@ use rdkafka::error::KafkaError;
 use thiserror::Error;
 
 use super::in_flight::Limits;
-use crate::settings::KafkaSettings;
+use crate::settings::{KafkaSettings, is_secret_property};
 
 /// A property under `[kafka.properties]` that librdkafka does not accept.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -101,9 +101,6 @@ const DEFAULTS: &[Default] = &[
     },
 ];
 
-/// Properties whose value is a secret, by a part of their names.
-const SECRETS: &[&str] = &["password", "secret", "key.pem", "jaas", "oauthbearer.config"];
-
 /// For the producer that all streams share.
 ///
 /// # Errors
@@ -179,7 +176,7 @@ const QUEUE_KBYTES: usize = 65_536;
 /// Tries a property by itself.
 fn fault_in(name: &str, value: &str) -> Option<PropertyFault> {
     let error = ClientConfig::new().set(name, value).create_native_config().err()?;
-    let why = if SECRETS.iter().any(|part| name.contains(part)) {
+    let why = if is_secret_property(name) {
         "librdkafka does not accept its value".to_owned()
     } else if let KafkaError::ClientConfig(_, description, ..) = &error {
         lowercase_start(description)

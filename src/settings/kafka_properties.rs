@@ -182,7 +182,7 @@ pub fn canonical(name: &str) -> &str {
 }
 
 /// Whether a property's value is a secret.
-fn is_secret(name: &str) -> bool {
+pub fn is_secret(name: &str) -> bool {
     name.contains("password")
         || name.contains("passphrase")
         || name.contains("secret")

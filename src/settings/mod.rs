@@ -34,7 +34,7 @@ use std::path::Path;
 pub use address::is_loopback;
 pub use environment::environment;
 pub use fault::{Fault, Faults, Warning};
-pub use kafka_properties::canonical as canonical_property;
+pub use kafka_properties::{canonical as canonical_property, is_secret as is_secret_property};
 pub use resolved::*;
 pub use secret::{SecretError, SecretFlaw};
 pub use source::Format;
