@@ -17,13 +17,14 @@
 use std::sync::Arc;
 
 use tokio::task::consume_budget;
-use tokio::time::sleep;
-use tracing::{info, warn};
+use tokio::time::{Instant, sleep};
+use tracing::{debug, info, warn};
 
 use super::failure::{Failure, FailureClass};
 use super::link::{Lane, Sent};
+use super::log_digest::LogDigest;
 use super::parcel::{Parcel, Texts};
-use super::producer::{Pace, Producer};
+use super::producer::{Pace, Producer, ProducerError};
 use crate::hit::{Hit, inspect, records};
 use crate::journal::{Batch, BatchKind, DEFAULT_CURSOR, Journal, Position};
 use crate::settings::{MessageKey, StreamSettings};
@@ -82,6 +83,8 @@ pub async fn forward(
         counted_to,
         failures: 0,
         texts: Texts::default(),
+        digest: LogDigest::default(),
+        born: Instant::now(),
     }
     .run()
     .await
@@ -97,6 +100,9 @@ struct Forwarder<'s> {
     /// Failures in a row, without any delivery between them.
     failures: u32,
     texts: Texts,
+    /// Keeps what would be a line for each record down to one a minute.
+    digest: LogDigest,
+    born: Instant,
 }
 
 /// How the records of a generation go out.
@@ -122,13 +128,16 @@ struct Broken {
     failure: Failure,
     /// Where the last record ends that was in a batch too large.
     too_large_to: Option<Position>,
+    /// Why there was no producer to begin with.
+    no_producer: Option<ProducerError>,
 }
 
-impl From<Failure> for Broken {
-    fn from(failure: Failure) -> Self {
+impl From<ProducerError> for Broken {
+    fn from(error: ProducerError) -> Self {
         Self {
-            failure,
+            failure: Failure::NO_PRODUCER,
             too_large_to: None,
+            no_producer: Some(error),
         }
     }
 }
@@ -149,22 +158,32 @@ impl Forwarder<'_> {
             match self.generation(mode).await {
                 Ok(GenerationEnd::JournalEnd) => return ForwardEnd { cursor: self.cursor() },
                 Ok(GenerationEnd::OneByOneEnd) => mode = Mode::InBatches,
-                Err(Broken { failure, too_large_to }) => {
+                Err(Broken {
+                    failure,
+                    too_large_to,
+                    no_producer,
+                }) => {
                     self.failures = self.failures.saturating_add(1);
                     self.counters.rewinds.one();
                     if let (Mode::InBatches, Some(to)) = (mode, too_large_to) {
                         mode = Mode::OneByOne { to };
                     }
                     let wait = failure.class.delay(self.failures);
-                    warn!(
-                        stream = self.settings.name,
-                        cursor = %self.cursor(),
-                        code = ?failure.code,
-                        class = ?failure.class,
-                        failures = self.failures,
-                        wait_ms = wait.as_millis() as u64,
-                        "kafka did not take a record: the stream goes back to its cursor"
-                    );
+                    let wait_ms = wait.as_millis() as u64;
+                    let (stream, cursor, failures) = (&self.settings.name, self.cursor(), self.failures);
+                    if let Some(error) = no_producer {
+                        warn!(stream, %cursor, %error, failures, wait_ms, "no kafka producer can be had");
+                    } else {
+                        warn!(
+                            stream,
+                            %cursor,
+                            code = ?failure.code,
+                            class = ?failure.class,
+                            failures,
+                            wait_ms,
+                            "kafka did not take a record: the stream goes back to its cursor"
+                        );
+                    }
                     sleep(wait).await;
                 }
             }
@@ -178,10 +197,7 @@ impl Forwarder<'_> {
             Mode::InBatches => Pace::InBatches,
             Mode::OneByOne { .. } => Pace::OneByOne,
         };
-        let lane = self.producer.lane(pace, cursor).await.map_err(|error| {
-            warn!(stream = self.settings.name, %error, "no kafka producer can be had");
-            Failure::NO_PRODUCER
-        })?;
+        let lane = self.producer.lane(pace, cursor).await?;
         let result = self.produce_from(cursor, &lane, mode).await;
         if let Err(failure) = &result
             && failure.class == FailureClass::Fatal
@@ -195,6 +211,7 @@ impl Forwarder<'_> {
             (Ok(_), Some(failure)) | (Err(failure), _) => Err(Broken {
                 failure,
                 too_large_to: lane.too_large_to(),
+                no_producer: None,
             }),
         }
     }
@@ -291,6 +308,7 @@ impl Forwarder<'_> {
     /// Produces a record; as a dead letter if it is too large, and that with less and less of its bytes.
     async fn produce(&mut self, mut parcel: Parcel<'_>, place: Place, lane: &Lane, mode: Mode) -> Result<(), Failure> {
         self.count(&parcel, place);
+        let mut is_whole = true;
         loop {
             let refused = match self.send(parcel, place, lane).await {
                 Ok(()) => match mode {
@@ -311,11 +329,22 @@ impl Forwarder<'_> {
             let Some(smaller) = parcel.smaller() else {
                 return Err(Failure::NOTHING_FITS);
             };
-            info!(stream = self.settings.name, position = %place.start, bytes = parcel.size(), "a record is too large for kafka");
+            if std::mem::take(&mut is_whole) {
+                self.tell_too_large(&parcel, place);
+            }
             if parcel.dead_letter_reason().is_none() {
                 self.counters.dead_letters.of(DeadLetterReason::TooLargeForKafka).one();
             }
             parcel = smaller;
+        }
+    }
+
+    fn tell_too_large(&mut self, parcel: &Parcel<'_>, place: Place) {
+        const WHAT: &str = "a record is too large for kafka";
+        let (stream, position, bytes) = (&self.settings.name, place.start, parcel.size());
+        debug!(stream, %position, bytes, "{WHAT}");
+        if let Some(more) = self.digest.note(WHAT, self.born.elapsed()) {
+            info!(stream, %position, bytes, more_since_the_last_line = more, "{WHAT}: it becomes a dead letter with its first bytes");
         }
     }
 

@@ -323,6 +323,12 @@ impl Shared {
         self.room.notify_waiters();
     }
 
+    /// Whether a line like this was written lately.
+    fn was_just_written(&self, line: &str) -> bool {
+        let digest = self.digest.lock().unwrap_or_else(PoisonError::into_inner);
+        digest.is_known(line, self.born.elapsed())
+    }
+
     /// How often a line like this was held back, if it is to be written now.
     fn worth_writing(&self, line: &str) -> Option<u64> {
         self.digest
@@ -378,7 +384,9 @@ impl ClientContext for Reports {
     fn error(&self, error: KafkaError, reason: &str) {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
             self.shared.fail_for_good(reason);
-        } else if let Some(repeated) = self.shared.worth_writing(reason) {
+        } else if !self.shared.was_just_written(reason)
+            && let Some(repeated) = self.shared.worth_writing(reason)
+        {
             warn!(target: "librdkafka", repeated, "{reason}");
         }
     }

@@ -25,8 +25,7 @@ impl LogDigest {
     /// Notes a line. If it is to be written: how many like it were not, since the last one that was. `now` is any clock that does
     /// not go back.
     pub fn note(&mut self, text: &str, now: Duration) -> Option<u64> {
-        // Counts and times in the text do not make it another line.
-        let likeness: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
+        let likeness = likeness(text);
         if self.lines.len() >= MOST_LINES && !self.lines.contains_key(&likeness) {
             self.lines.clear();
         }
@@ -53,6 +52,32 @@ impl LogDigest {
     }
 }
 
+impl LogDigest {
+    /// Whether a line like it was written lately. librdkafka reports as an error, too, what it has just logged.
+    pub fn is_known(&self, text: &str, now: Duration) -> bool {
+        self.lines
+            .get(&likeness(text))
+            .is_some_and(|line| now.saturating_sub(line.written) < QUIET)
+    }
+}
+
+/// What is the same in lines that are alike. Not a part of it: the thread, how long it took and how often it came, the address that
+/// a name was resolved to, and any other number.
+fn likeness(text: &str) -> String {
+    let text = match text.strip_prefix("[thrd:").and_then(|text| text.split_once("]: ")) {
+        Some((_thread, text)) => text,
+        None => text,
+    };
+    let text = match text.rsplit_once(" (after ") {
+        Some((text, rest)) if rest.ends_with(')') => text,
+        Some(_) | None => text,
+    };
+    let words = text.split(' ').filter(|word| !word.contains('#'));
+    words
+        .flat_map(|word| word.chars().filter(|c| !c.is_ascii_digit()).chain([' ']))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +92,30 @@ mod tests {
         assert_eq!(digest.note("broker 1 is down after 3 ms", at(64)), None);
         assert_eq!(digest.note("broker 1 is down after 4 ms", at(65)), Some(2));
         assert_eq!(digest.note("broker 1 is down after 4 ms", at(66)), None);
+    }
+
+    #[test]
+    fn one_failure_of_a_broker_is_one_line_however_librdkafka_tells_it() {
+        let mut digest = LogDigest::default();
+        let logged = "[thrd:kafka:9092/bootstrap]: kafka:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused \
+                      (after 0ms in state CONNECT)";
+        assert_eq!(digest.note(logged, Duration::ZERO), Some(0));
+        for again in [
+            "[thrd:kafka:9092/bootstrap]: kafka:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 3ms \
+             in state CONNECT, 1 identical error(s) suppressed)",
+            "kafka:9092/bootstrap: Connect to ipv6#[::1]:9092 failed: Connection refused (after 0ms in state CONNECT)",
+        ] {
+            assert!(digest.is_known(again, Duration::from_secs(1)), "{again}");
+            assert_eq!(digest.note(again, Duration::from_secs(1)), None, "{again}");
+        }
+        for other in [
+            "[thrd:kafka:9092/bootstrap]: other:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms)",
+            "kafka:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: No route to host (after 0ms in state CONNECT)",
+            "1/1 brokers are down",
+        ] {
+            assert!(!digest.is_known(other, Duration::from_secs(1)), "{other}");
+        }
+        assert!(!digest.is_known(logged, QUIET));
     }
 
     #[test]
