@@ -5,9 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ConfigArgs, block_on, failure, load_or_explain};
+use super::output::{answer, failure, tell};
+use super::{ConfigArgs, block_on, load_or_explain};
 use crate::exit_code::ExitCode;
-use crate::kafka::metadata;
+use crate::kafka::{metadata, try_out};
 use crate::settings::{Credential, Loaded, Settings, summary};
 use crate::upstream::{Dialer, TokenSource};
 
@@ -26,37 +27,46 @@ pub(super) struct CheckArgs {
 }
 
 pub(super) fn check(args: &CheckArgs) -> ExitCode {
-    let Loaded { settings, warnings } = match load_or_explain(&args.config.config) {
-        Ok(loaded) => loaded,
-        Err(code) => return code,
-    };
-    for warning in &warnings {
-        eprintln!("warning: {warning}");
-    }
-    println!("{}", summary(&settings));
-    if !args.connect {
-        return ExitCode::Ok;
-    }
-    match block_on(connect(&settings)) {
-        Ok(Ok(0)) => ExitCode::Ok,
-        Ok(Ok(_)) => ExitCode::Failure,
-        Ok(Err(error)) => failure(&format!("{error:#}")),
+    match checked(args) {
+        Ok(0) => ExitCode::Ok,
+        Ok(_) => ExitCode::Failure,
         Err(code) => code,
     }
 }
 
+/// Returns how many faults the others told of; the exit code if the configuration itself is at fault, or the check went wrong.
+fn checked(args: &CheckArgs) -> Result<usize, ExitCode> {
+    let Loaded { settings, warnings } = load_or_explain(&args.config.config)?;
+    for warning in &warnings {
+        tell(format_args!("warning: {warning}"));
+    }
+    if let Err(error) = try_out(&settings.kafka) {
+        tell(format_args!(
+            "livestreamd: the configuration {} cannot be used:\n  {error}",
+            args.config.config.display()
+        ));
+        return Err(ExitCode::Configuration);
+    }
+    answer(summary(&settings))?;
+    if args.connect {
+        block_on(connect(&settings))?
+    } else {
+        Ok(0)
+    }
+}
+
 /// Asks everybody, says what each answered, and returns how many faults there were.
-async fn connect(settings: &Settings) -> anyhow::Result<usize> {
+async fn connect(settings: &Settings) -> Result<usize, ExitCode> {
     let mut faults = 0;
     let connector = Arc::new(Dialer::new([]));
     for credential in credentials(settings) {
         let name = credential.name.clone();
         let source = TokenSource::new(credential, connector.clone(), TOKEN_TIMEOUT, TOKEN_TIMEOUT);
         match source.token(None).await {
-            Ok(_) => println!("ok     credentials.{name}: an access token was fetched"),
+            Ok(_) => answer(format_args!("ok     credentials.{name}: an access token was fetched"))?,
             Err(error) => {
                 faults += 1;
-                println!("fault  credentials.{name}: {error}");
+                answer(format_args!("fault  credentials.{name}: {error}"))?;
             }
         }
     }
@@ -65,24 +75,24 @@ async fn connect(settings: &Settings) -> anyhow::Result<usize> {
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
         metadata(&kafka, &topics, KAFKA_TIMEOUT)
     };
-    let asked = tokio::task::spawn_blocking(ask).await?;
-    match asked {
+    let asked = tokio::task::spawn_blocking(ask).await;
+    match asked.map_err(|error| failure(&error))? {
         Ok(cluster) => {
-            println!("ok     kafka.brokers: {}", cluster.brokers.join(", "));
+            answer(format_args!("ok     kafka.brokers: {}", cluster.brokers.join(", ")))?;
             for topic in cluster.topics {
+                let name = topic.name;
                 match topic.partitions {
-                    Some(partitions) => println!("ok     topic {}: {partitions} partitions", topic.name),
-                    None => println!(
-                        "note   topic {}: not there, or not to be seen; make it, unless the brokers make topics by themselves",
-                        topic.name
-                    ),
+                    Some(partitions) => answer(format_args!("ok     topic {name}: {partitions} partitions"))?,
+                    None => answer(format_args!(
+                        "note   topic {name}: not there, or not to be seen; make it, unless the brokers make topics by themselves"
+                    ))?,
                 }
             }
         }
         Err(error) => {
             faults += 1;
             // It names its key itself.
-            println!("fault  {error}");
+            answer(format_args!("fault  {error}"))?;
         }
     }
     Ok(faults)

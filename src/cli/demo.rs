@@ -1,14 +1,25 @@
 //! `livestreamd demo`: everything in one process.
 
-use super::{block_on, failure};
+use super::output::{answer, failure};
+use super::{block_on, signals};
 use crate::demo::DemoArgs;
 use crate::exit_code::ExitCode;
 
 pub(super) fn demo(args: &DemoArgs) -> ExitCode {
-    match block_on(crate::demo::run(args)) {
-        Ok(Ok(report)) if report.is_good() => ExitCode::Ok,
-        Ok(Ok(_)) => ExitCode::Failure,
-        Ok(Err(error)) => failure(&format!("{error:#}")),
+    // Before anything is started, so that no signal is missed.
+    let asked_to_end = match signals::listen() {
+        Ok(stop) => stop,
+        Err(error) => return failure(&error),
+    };
+    let ran = block_on(crate::demo::run(args, async move { asked_to_end.requested().await }));
+    let report = match ran {
+        Ok(Ok(report)) => report,
+        Ok(Err(error)) => return failure(&format!("{error:#}")),
+        Err(code) => return code,
+    };
+    match answer(report.text(args)) {
+        Ok(()) if report.is_good() => ExitCode::Ok,
+        Ok(()) => ExitCode::Failure,
         Err(code) => code,
     }
 }

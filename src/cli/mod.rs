@@ -27,6 +27,7 @@ use crate::settings::{Loaded, environment, load};
 
 mod check;
 mod demo;
+mod output;
 mod run;
 mod signals;
 mod simulate;

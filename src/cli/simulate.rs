@@ -1,8 +1,9 @@
 //! `livestreamd simulate`: a Live Stream service for people without a contract.
 
-use std::io::Write as _;
+use std::cell::OnceCell;
 
-use super::{block_on, failure, signals};
+use super::output::{answer, failure};
+use super::{block_on, signals};
 use crate::exit_code::ExitCode;
 use crate::settings::{LogFormat, LogSettings};
 use crate::simulator::SimulateArgs;
@@ -20,15 +21,21 @@ pub(super) fn simulate(args: SimulateArgs) -> ExitCode {
         Ok(stop) => stop,
         Err(error) => return failure(&error),
     };
-    let announce = |text: &str| {
-        // Whoever reads this may be a script that waits for it.
-        let mut out = std::io::stdout().lock();
-        let _ = writeln!(out, "{text}").and_then(|()| out.flush());
-    };
-    match block_on(crate::simulator::run(args, announce, async move {
-        asked_to_end.requested().await;
-    })) {
-        Ok(Ok(_)) => ExitCode::Ok,
+    // Whoever waits for the announcement waits in vain if it cannot be written: then this ends at once.
+    let announced = OnceCell::new();
+    let ran = block_on(crate::simulator::run(
+        args,
+        |text: &str| {
+            let _ = announced.set(answer(text));
+        },
+        async {
+            if !matches!(announced.get(), Some(Err(_))) {
+                asked_to_end.requested().await;
+            }
+        },
+    ));
+    match ran {
+        Ok(Ok(_)) => announced.into_inner().and_then(Result::err).unwrap_or(ExitCode::Ok),
         Ok(Err(error)) => failure(&error),
         Err(code) => code,
     }

@@ -6,17 +6,17 @@
 //! | [`verdict`] | the service's ledger held against what arrived |
 //! | [`report`] | progress while it runs, and the summary at the end |
 
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a demonstration talks to people"
-)]
-
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::time::Instant;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 
 use crate::app::Daemon;
 use crate::settings::{Format, LogFormat, LogSettings, Settings, load_str};
@@ -32,7 +32,7 @@ pub mod verdict;
 
 use embedded_kafka::EmbeddedKafka;
 use report::Report;
-use verdict::{Evidence, StreamVerdict};
+use verdict::{Evidence, StreamVerdict, foreign_dead_letters};
 
 /// The cooldown of the demonstration. Less than 60 s is allowed for loopback hosts only.
 const COOLDOWN: Duration = Duration::from_secs(3);
@@ -42,6 +42,8 @@ const STREAMS: [&str; 2] = ["web", "app"];
 const DEAD_LETTERS: &str = "livestream.dead-letter";
 /// How much longer than its duration a demonstration may take to bring the last hits through: some cooldowns.
 const LONGEST_TAIL: Duration = Duration::from_secs(40);
+/// How long the reader may take, after the daemon's end, for what was delivered.
+const LONGEST_READING: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(100);
 const LOOK_AT_THE_END: Duration = Duration::from_millis(400);
 
@@ -64,12 +66,20 @@ pub struct DemoArgs {
     #[arg(long)]
     json: bool,
     /// What to log to standard error, as a tracing filter
-    #[arg(long, default_value = "warn", value_name = "FILTER")]
+    #[arg(long, default_value = "warn", value_name = "FILTER", value_parser = log_filter)]
     log: String,
 }
 
-/// Runs the demonstration and prints its progress and its summary.
-pub async fn run(args: &DemoArgs) -> anyhow::Result<Report> {
+/// A filter that parses.
+fn log_filter(text: &str) -> Result<String, ParseError> {
+    EnvFilter::builder().parse(text).map(|_| text.to_owned())
+}
+
+/// Runs the demonstration, shows its progress on standard error, and sums it up. It goes straight to its end when `shutdown` comes.
+///
+/// # Errors
+/// What cannot be set up: a directory, a port, librdkafka.
+pub async fn run(args: &DemoArgs, shutdown: impl Future<Output = ()>) -> anyhow::Result<Report> {
     logs::init(&LogSettings {
         filter: args.log.clone(),
         format: LogFormat::Auto,
@@ -90,22 +100,37 @@ pub async fn run(args: &DemoArgs) -> anyhow::Result<Report> {
     let progress = report::Progress::new(!args.json, args.faults, COOLDOWN);
 
     let started = Instant::now();
-    while started.elapsed() < args.duration {
-        progress.show(started.elapsed(), &daemon, &simulator, &kafka);
-        tokio::time::sleep(LOOK.min(args.duration.saturating_sub(started.elapsed()))).await;
+    let course = async {
+        while started.elapsed() < args.duration {
+            progress.show(started.elapsed(), &daemon, &simulator, &kafka);
+            tokio::time::sleep(LOOK.min(args.duration.saturating_sub(started.elapsed()))).await;
+        }
+        bring_in_the_rest(&simulator, &daemon, &kafka, &progress, started).await;
+    };
+    tokio::select! {
+        () = course => {}
+        () = shutdown => {}
     }
-    bring_in_the_rest(&simulator, &daemon, &kafka, &progress, started).await;
     let leftover = daemon.stop().await;
-    let evidence = STREAMS.iter().map(|name| evidence(name, &simulator, &kafka));
-    let report = Report::new(
-        started.elapsed(),
-        COOLDOWN,
-        evidence.map(|e| StreamVerdict::of(&e)).collect(),
-        leftover.bytes,
-    );
+    let report = judge(started, leftover.bytes, &simulator, &kafka).await;
+    progress.end();
     simulator.stop().await;
-    report.print(args.json)?;
     Ok(report)
+}
+
+/// Judges what has arrived, as soon as the embedded Kafka's reader has come to all that was delivered.
+async fn judge(started: Instant, undelivered_bytes: u64, simulator: &Running, kafka: &EmbeddedKafka) -> Report {
+    let deadline = Instant::now() + LONGEST_READING;
+    loop {
+        let evidence = STREAMS.map(|name| evidence(name, simulator, kafka));
+        let verdicts: Vec<StreamVerdict> = evidence.iter().map(StreamVerdict::of).collect();
+        if verdicts.iter().all(|verdict| verdict.lost == 0) || Instant::now() >= deadline {
+            let written = evidence.iter().flat_map(|evidence| &evidence.written);
+            let foreign = foreign_dead_letters(written, &kafka.arrived(DEAD_LETTERS));
+            return Report::new(started.elapsed(), COOLDOWN, verdicts, foreign, undelivered_bytes);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// The service makes no more hits and misbehaves no more; it sends what it still has, and ends each stream in good order. Then all of it
@@ -209,16 +234,45 @@ fn settings(simulator: &Running, kafka: &EmbeddedKafka, state_dir: &Path) -> any
 struct TemporaryDir(std::path::PathBuf);
 
 impl TemporaryDir {
+    /// Makes a new one, for this user alone: a directory that somebody else has put there is not used.
     fn new() -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("livestreamd-demo-{}", std::process::id()));
-        crate::state_dir::make_private_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(Self(path))
+        let mut tries = 0;
+        loop {
+            // The standard library seeds it from the system's randomness.
+            let random = RandomState::new().hash_one(tries);
+            let path = std::env::temp_dir().join(format!("livestreamd-demo-{random:016x}"));
+            tries += 1;
+            match std::fs::DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Self(path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < MOST_NAMES => {}
+                Err(error) => return Err(error).with_context(|| format!("cannot make {}", path.display())),
+            }
+        }
     }
 }
+
+/// How many names are tried for a directory.
+const MOST_NAMES: u32 = 8;
 
 impl Drop for TemporaryDir {
     fn drop(&mut self) {
         // What is left behind then is small, and in the directory for such things.
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_temporary_directory_is_new_and_private_and_goes() {
+        let (one, other) = (TemporaryDir::new().unwrap(), TemporaryDir::new().unwrap());
+        assert_ne!(one.0, other.0);
+        assert_eq!(std::fs::metadata(&one.0).unwrap().permissions().mode() & 0o777, 0o700);
+        let path = one.0.clone();
+        drop(one);
+        assert!(!path.exists() && other.0.exists());
     }
 }

@@ -1,6 +1,7 @@
 //! What a demonstration shows: a line of progress that renews itself, and the summary at the end.
 
 use std::cell::Cell;
+use std::fmt::{self, Display};
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use serde::Serialize;
 
 use super::embedded_kafka::EmbeddedKafka;
 use super::verdict::StreamVerdict;
-use super::{STREAMS, topic};
+use super::{DemoArgs, STREAMS, topic};
 use crate::app::Daemon;
 use crate::clock::{Clock as _, SystemClock};
 use crate::lifecycle::State;
@@ -29,7 +30,9 @@ impl Progress {
     /// Says what will be shown, if `shown`.
     pub fn new(shown: bool, faults: bool, cooldown: Duration) -> Self {
         if shown {
-            eprintln!(
+            // A closed standard error is no reason to end.
+            let _ = writeln!(
+                std::io::stderr().lock(),
                 "A simulated Live Stream service{}, livestreamd, and an embedded Kafka, in this process.\n\
                  The cooldown is {} s here, which is allowed for loopback hosts only; it is 60 s against the real service.\n",
                 if faults { " that misbehaves" } else { "" },
@@ -74,12 +77,18 @@ impl Progress {
             states.join("   ")
         );
         let mut stderr = std::io::stderr().lock();
-        // A closed standard error is no reason to end.
         let _ = if self.on_terminal {
             write!(stderr, "\r\x1b[K{line}")
         } else {
             writeln!(stderr, "{line}")
         };
+    }
+
+    /// Nothing more will be shown.
+    pub fn end(&self) {
+        if self.shown && self.on_terminal {
+            let _ = writeln!(std::io::stderr().lock());
+        }
     }
 
     fn describe(&self, state: &State) -> String {
@@ -109,6 +118,8 @@ pub struct Report {
     pub cooldown_s: f64,
     /// The verdict on each stream.
     pub streams: Vec<StreamVerdict>,
+    /// Records that arrived in the dead-letter topic and that no stream had sent as such: a fault of ours.
+    pub foreign_dead_letters: u64,
     /// Bytes that were read and not delivered when the daemon stopped: a fault of ours.
     pub undelivered_bytes: u64,
     /// Whether the daemon did nothing wrong.
@@ -117,12 +128,19 @@ pub struct Report {
 
 impl Report {
     /// Sums a demonstration up.
-    pub fn new(elapsed: Duration, cooldown: Duration, streams: Vec<StreamVerdict>, undelivered_bytes: u64) -> Self {
-        let good = undelivered_bytes == 0 && streams.iter().all(StreamVerdict::is_good);
+    pub fn new(
+        elapsed: Duration,
+        cooldown: Duration,
+        streams: Vec<StreamVerdict>,
+        foreign_dead_letters: u64,
+        undelivered_bytes: u64,
+    ) -> Self {
+        let good = undelivered_bytes == 0 && foreign_dead_letters == 0 && streams.iter().all(StreamVerdict::is_good);
         Self {
             seconds: elapsed.as_secs_f64(),
             cooldown_s: cooldown.as_secs_f64(),
             streams,
+            foreign_dead_letters,
             undelivered_bytes,
             good,
         }
@@ -133,16 +151,17 @@ impl Report {
         self.good
     }
 
-    /// Prints it to standard output.
-    pub fn print(&self, json: bool) -> anyhow::Result<()> {
-        let mut out = std::io::stdout().lock();
-        if json {
-            writeln!(out, "{}", serde_json::to_string_pretty(self)?)?;
-            return Ok(());
-        }
-        if std::io::stderr().is_terminal() {
-            eprintln!();
-        }
+    /// The summary, for people or, if the options say so, as JSON.
+    pub fn text(&self, args: &DemoArgs) -> impl Display {
+        let json = args.json.then(|| serde_json::to_string_pretty(self));
+        fmt::from_fn(move |f| match &json {
+            Some(Ok(json)) => f.write_str(json),
+            Some(Err(_)) => Err(fmt::Error),
+            None => self.write(f),
+        })
+    }
+
+    fn write(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "\nAfter {:.1} s:\n", self.seconds)?;
         writeln!(
             out,
@@ -185,12 +204,26 @@ impl Report {
             out,
             "lost upstream: cut off or dropped by the service itself; nobody can forward what was not sent whole."
         )?;
+        for (count, what) in [
+            (
+                self.streams.iter().map(|s| s.invented).sum(),
+                "hits arrived that were never sent",
+            ),
+            (
+                self.foreign_dead_letters,
+                "dead letters arrived that were never sent as such",
+            ),
+            (self.undelivered_bytes, "bytes were left undelivered"),
+        ] {
+            if count > 0 {
+                writeln!(out, "\n{count} {what}.")?;
+            }
+        }
         let verdict = if self.good {
             "Good: no hit lost, none invented, no reconnect early."
         } else {
-            "NOT GOOD: see lost, early, or what was invented or left undelivered above."
+            "NOT GOOD: see above what was lost, early, invented or left undelivered."
         };
-        writeln!(out, "\n{verdict}")?;
-        Ok(())
+        write!(out, "\n{verdict}")
     }
 }

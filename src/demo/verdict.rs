@@ -81,7 +81,7 @@ impl StreamVerdict {
             |written: &HashSet<u64>, arrived: &Arrived| arrived.keys().filter(|print| !written.contains(print)).count();
         let lost = missing(&prints(&evidence.owed, true), &evidence.hits)
             + missing(&prints(&evidence.owed, false), &evidence.dead_letters);
-        // The dead-letter topic is shared: what another stream sent is no invention, and is judged there.
+        // The dead-letter topic is shared: see `foreign_dead_letters`.
         let invented = foreign(&prints(&evidence.written, true), &evidence.hits);
         let forwarded = evidence.hits.len() as u64;
         let arrived: u64 = evidence.hits.values().map(|times| u64::from(*times)).sum();
@@ -123,6 +123,20 @@ impl StreamVerdict {
     }
 }
 
+/// How many different records arrived in the dead-letter topic, which all streams share, that no stream sent as what belongs there.
+/// `written` is every record that was begun, in all streams: those with odd ids and the oversized ones may be there too.
+pub fn foreign_dead_letters<'a>(written: impl Iterator<Item = &'a RecordEntry>, arrived: &Arrived) -> u64 {
+    let belongs_there = |kind| match kind {
+        RecordKind::Garbage | RecordKind::OddId | RecordKind::Oversized => true,
+        RecordKind::Hit | RecordKind::Repeat | RecordKind::Twin | RecordKind::Empty => false,
+    };
+    let expected: HashSet<u64> = written
+        .filter(|entry| belongs_there(entry.kind))
+        .map(|entry| entry.fingerprint)
+        .collect();
+    arrived.keys().filter(|print| !expected.contains(print)).count() as u64
+}
+
 fn reconnects(accepts: &[Accept]) -> Vec<Reconnect> {
     let pairs = accepts.iter().zip(accepts.iter().skip(1));
     pairs
@@ -141,4 +155,134 @@ fn reconnects(accepts: &[Accept]) -> Vec<Reconnect> {
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::demo::report::Report;
+    use crate::simulator::{Follows, HitId, TokenSeen};
+
+    fn entry(fingerprint: u64, kind: RecordKind) -> RecordEntry {
+        RecordEntry {
+            id: HitId { high: 0, low: 0 },
+            fingerprint,
+            kind,
+        }
+    }
+
+    fn accept(early: bool) -> Accept {
+        Accept {
+            connection: 1,
+            stream: "web".to_owned(),
+            at: Duration::ZERO,
+            wall_ms: 0,
+            follows: Follows::Nothing,
+            waited: None,
+            early,
+            status: Some(200),
+            request: String::new(),
+            query: String::new(),
+            token: TokenSeen::Valid,
+            headers: Vec::new(),
+            headers_lost: Vec::new(),
+            tls: false,
+            records: 3,
+            whole: 3,
+            end: None,
+        }
+    }
+
+    /// Two hits and a record that is none were sent, owed, and arrived.
+    fn all_well() -> Evidence {
+        let written = vec![
+            entry(1, RecordKind::Hit),
+            entry(2, RecordKind::Hit),
+            entry(3, RecordKind::Garbage),
+        ];
+        Evidence {
+            stream: "web".to_owned(),
+            made: 2,
+            owed: written.clone(),
+            written,
+            accepts: vec![accept(false)],
+            hits: Arrived::from([(1, 1), (2, 1)]),
+            dead_letters: Arrived::from([(3, 1)]),
+        }
+    }
+
+    fn report(evidence: &Evidence) -> Report {
+        let foreign = foreign_dead_letters(evidence.written.iter(), &evidence.dead_letters);
+        Report::new(
+            Duration::ZERO,
+            Duration::ZERO,
+            vec![StreamVerdict::of(evidence)],
+            foreign,
+            0,
+        )
+    }
+
+    #[test]
+    fn a_run_in_which_everything_arrived_is_good() {
+        let mut evidence = all_well();
+        evidence.hits.insert(1, 2);
+        let report = report(&evidence);
+        let verdict = &report.streams[0];
+        assert_eq!((verdict.forwarded, verdict.duplicates, verdict.dead_letters), (2, 1, 1));
+        assert!(report.is_good(), "{report:?}");
+    }
+
+    #[test]
+    fn a_lost_record_is_not_good() {
+        let mut evidence = all_well();
+        evidence.hits.remove(&2);
+        let hit = report(&evidence);
+        assert!(hit.streams[0].lost == 1 && !hit.is_good(), "{hit:?}");
+        let mut evidence = all_well();
+        evidence.dead_letters.clear();
+        let dead_letter = report(&evidence);
+        assert!(
+            dead_letter.streams[0].lost == 1 && !dead_letter.is_good(),
+            "{dead_letter:?}"
+        );
+    }
+
+    #[test]
+    fn an_invented_hit_is_not_good() {
+        for stranger in [3, 4] {
+            let mut evidence = all_well();
+            evidence.hits.insert(stranger, 1);
+            let report = report(&evidence);
+            assert!(report.streams[0].invented == 1 && !report.is_good(), "{report:?}");
+        }
+    }
+
+    #[test]
+    fn an_early_attempt_is_not_good() {
+        let mut evidence = all_well();
+        evidence.accepts.push(accept(true));
+        let report = report(&evidence);
+        assert!(report.streams[0].early == 1 && !report.is_good(), "{report:?}");
+    }
+
+    #[test]
+    fn a_dead_letter_that_no_stream_sent_as_such_is_not_good() {
+        // A hit that went astray, and a record that was never sent.
+        for stranger in [1, 4] {
+            let mut evidence = all_well();
+            evidence.dead_letters.insert(stranger, 1);
+            let report = report(&evidence);
+            assert!(report.foreign_dead_letters == 1 && !report.is_good(), "{report:?}");
+        }
+    }
+
+    #[test]
+    fn another_stream_s_dead_letter_is_no_stranger() {
+        let (web, app) = (all_well(), [entry(9, RecordKind::Garbage)]);
+        let arrived = Arrived::from([(3, 1), (9, 1)]);
+        assert_eq!(foreign_dead_letters(web.written.iter().chain(&app), &arrived), 0);
+        assert_eq!(foreign_dead_letters(web.written.iter(), &arrived), 1);
+    }
 }

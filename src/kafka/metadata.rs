@@ -1,4 +1,4 @@
-//! What `livestreamd check --connect` asks of a cluster: who is there, and which topics are.
+//! What `livestreamd check` asks of librdkafka, and with `--connect` of a cluster: who is there, and which topics are.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -86,6 +86,19 @@ pub fn metadata(settings: &KafkaSettings, topics: &[&str], timeout: Duration) ->
             })
             .collect(),
     })
+}
+
+/// Has librdkafka build a client from the settings, which reads what they name, such as certificates. Connects to nobody.
+///
+/// # Errors
+/// All faults in `[kafka.properties]` at once, or librdkafka's refusal.
+pub fn try_out(settings: &KafkaSettings) -> Result<(), ProducerError> {
+    let mut config = client_config(settings).map_err(ProducerError::Properties)?;
+    config.remove("bootstrap.servers");
+    config
+        .create_with_context::<_, BaseProducer<LastWord>>(LastWord::default())
+        .map_err(|error| ProducerError::Refused(error.to_string()))?;
+    Ok(())
 }
 
 /// Keeps the last thing that librdkafka complained about.

@@ -10,7 +10,7 @@
 //! | [`producer`] | [`Producer`]: the link in use, built anew after a fatal error |
 //! | `parcel` | what is produced for a record: topic, key, headers, value |
 //! | [`forwarder`] | [`forward`]: tails a journal into Kafka |
-//! | [`metadata`] | what `check --connect` asks of a cluster |
+//! | [`metadata`] | what `check` asks of librdkafka and of a cluster |
 //!
 //! Promise: a cursor moves only over records whose delivery report said success, and one stream's failure stops no other.
 
@@ -26,5 +26,5 @@ pub mod producer;
 
 pub use config::PropertyFault;
 pub use forwarder::{ForwardEnd, ForwarderSettings, forward};
-pub use metadata::{ClusterInfo, metadata};
+pub use metadata::{ClusterInfo, metadata, try_out};
 pub use producer::Producer;

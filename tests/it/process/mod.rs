@@ -16,6 +16,7 @@ mod crashing;
 mod forwarding;
 mod judge;
 mod murmur2;
+mod outputs;
 mod secrecy;
 mod stopping;
 mod tools;
