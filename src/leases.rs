@@ -1,7 +1,7 @@
 //! Leases on disk: what a slot must remember across restarts, durable before a connect goes out.
 //!
-//! One small JSON file a slot under `state_dir/leases`, found again by URL and slot, so that renaming a stream does not forget
-//! its cooldown:
+//! One small JSON file a slot under `state_dir/leases`, found again by URL and slot, so that neither renaming a stream nor spelling
+//! its URL in another way forgets its cooldown; `url` is the [`canonical_url`]:
 //!
 //! ```json
 //! {"version":1,"url":"https://…","slot":0,"phase":"closed","not_before":81234567,"failures":0,
@@ -25,15 +25,17 @@ use url::Url;
 use crate::clock::Clock;
 use crate::lifecycle::lease::{Found, FoundLease};
 use crate::lifecycle::{BootId, Lease, Moment, Phase};
+use crate::settings::canonical_url;
 use crate::state_dir::{make_private_dir, write_durably};
 
 const VERSION: u32 = 1;
 /// A lease is a few hundred bytes; what is longer is not one.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// Whose lease: a slot of a stream's URL.
+/// Whose lease: a slot of a stream's URL, however that is spelled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LeaseKey {
+    /// The canonical form.
     url: String,
     slot: u8,
 }
@@ -42,7 +44,7 @@ impl LeaseKey {
     /// The key of connection slot `slot` of the stream at `url`.
     pub fn new(url: &Url, slot: u8) -> Self {
         Self {
-            url: url.as_str().to_owned(),
+            url: canonical_url(url),
             slot,
         }
     }
@@ -277,6 +279,47 @@ mod tests {
             leases(dir.path()).find(&key("https://livestream.adobe.net/x", 1)).await,
             Found::Nothing
         );
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_found_again_however_the_url_is_spelled() {
+        const PLAIN: &str = "https://livestream.adobe.net/api/1/stream/adobe-livestream-web";
+        let dir = tempfile::tempdir().unwrap();
+        let lease = Lease {
+            phase: Phase::Closed,
+            not_before: Moment::from_secs(77),
+            failures: 0,
+        };
+        for (stored, spellings) in [
+            (
+                PLAIN,
+                [
+                    format!("{PLAIN}?"),
+                    PLAIN.replace(".net/", ".net./"),
+                    PLAIN.replace("-web", "-%77eb"),
+                    PLAIN.replace("/api/1/", "/api/2/"),
+                ],
+            ),
+            (
+                "https://livestream.adobe.net/s?beta=true&a=1",
+                [
+                    "https://livestream.adobe.net/s?a=1&beta=true".to_owned(),
+                    "https://LiveStream.adobe.net:443/s?beta=true&a=1".to_owned(),
+                    "https://livestream.adobe.net/s?beta=true&%61=1".to_owned(),
+                    "https://livestream.adobe.net/s?beta=true&a=1#x".to_owned(),
+                ],
+            ),
+        ] {
+            leases(dir.path()).store(&key(stored, 0), lease).await.unwrap();
+            for spelling in spellings {
+                assert_ne!(spelling, stored);
+                let found = leases(dir.path()).find(&key(&spelling, 0)).await;
+                assert!(
+                    matches!(found, Found::Lease(_)),
+                    "{spelling} forgets the lease of {stored}"
+                );
+            }
+        }
     }
 
     #[tokio::test]

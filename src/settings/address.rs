@@ -52,26 +52,59 @@ pub(super) fn token_url(text: &str) -> Result<Url, String> {
     }
 }
 
-/// What two spellings of one URL have in common: order and emptiness of the query, a fragment and a dot after the host do not matter.
-pub(super) fn identity(text: &str) -> Option<String> {
-    let mut url = Url::parse(text).ok()?;
-    url.set_fragment(None);
+/// The one spelling of a stream's URL by which two are compared: streams among each other, and a lease with its stream.
+///
+/// Without a fragment, an empty query, a dot after the host or the scheme's own port; the host in lower case; what need not be
+/// percent-encoded is not; the query's pairs in order. `/api/1/stream/X` and `/api/2/stream/X` are one endpoint: since 2026-04-13
+/// "both effectively function identically" (protocol notes, section 2). To compare and to show, not to connect to.
+pub fn canonical(url: &Url) -> String {
+    let mut canonical = url.clone();
+    canonical.set_fragment(None);
     let pairs: BTreeSet<(String, String)> = url
         .query_pairs()
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
         .collect();
-    url.set_query(None);
+    canonical.set_query(None);
     if !pairs.is_empty() {
-        url.query_pairs_mut().extend_pairs(pairs);
+        canonical.query_pairs_mut().extend_pairs(pairs);
     }
-    if let Some(host) = url
-        .host_str()
-        .and_then(|host| host.strip_suffix('.'))
-        .map(str::to_owned)
-    {
-        url.set_host(Some(&host)).ok()?;
+    let path = decode_unreserved(url.path());
+    match path.strip_prefix("/api/2/stream/") {
+        Some(endpoint) => canonical.set_path(&format!("/api/1/stream/{endpoint}")),
+        None => canonical.set_path(&path),
     }
-    Some(url.into())
+    if let Some(host) = url.host_str().and_then(|host| host.strip_suffix('.')) {
+        // What was a host with its dot is one without; if not, it stays as it is.
+        let _ = canonical.set_host(Some(host));
+    }
+    canonical.into()
+}
+
+/// `path` with the letters, digits and `-._~` that were percent-encoded as themselves, and the other encodings in upper case.
+fn decode_unreserved(path: &str) -> String {
+    let mut decoded = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('%') {
+        decoded.push_str(before);
+        let digits = after.get(..2).filter(|two| two.bytes().all(|b| b.is_ascii_hexdigit()));
+        match digits.and_then(|two| Some((two, u8::from_str_radix(two, 16).ok()?))) {
+            Some((two, byte)) => {
+                if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+                    decoded.push(char::from(byte));
+                } else {
+                    decoded.push('%');
+                    decoded.push_str(&two.to_ascii_uppercase());
+                }
+                rest = &after[2..];
+            }
+            None => {
+                decoded.push('%');
+                rest = after;
+            }
+        }
+    }
+    decoded.push_str(rest);
+    decoded
 }
 
 /// A host name that the token may be sent to, in lower case.
@@ -187,25 +220,44 @@ mod tests {
     }
 
     #[test]
-    fn two_spellings_of_one_url_have_one_identity() {
-        let same = |a: &str, b: &str| identity(a) == identity(b);
+    fn two_spellings_of_one_url_have_one_canonical_form() {
+        const ONE: &str = "https://livestream.adobe.net/api/1/stream/web-%C3%A4?a=1&beta=true";
+        let canonical = |text: &str| canonical(&Url::parse(text).unwrap());
+        assert_eq!(canonical(ONE), ONE);
         for other in [
-            "HTTPS://Livestream.Adobe.NET/s?beta=true&a=1",
-            "https://livestream.adobe.net:443/s?beta=true&a=1",
-            "https://livestream.adobe.net./s?beta=true&a=1",
-            "https://livestream.adobe.net/s?a=1&beta=true",
-            "https://livestream.adobe.net/x/../s?a=1&beta=true#there",
+            "HTTPS://Livestream.Adobe.NET/api/1/stream/web-%C3%A4?a=1&beta=true",
+            "https://livestream.adobe.net:443/api/1/stream/web-%C3%A4?a=1&beta=true",
+            "https://livestream.adobe.net./api/1/stream/web-%C3%A4?a=1&beta=true",
+            "https://livestream.adobe.net.:443/api/1/stream/web-%C3%A4?a=1&beta=true",
+            "https://livestream.adobe.net/api/1/stream/web-%C3%A4?beta=true&a=1",
+            "https://livestream.adobe.net/api/1/stream/web-%C3%A4?&a=1&&beta=true&",
+            "https://livestream.adobe.net/api/1/stream/web-%C3%A4?%61=1&b%65ta=tru%65",
+            "https://livestream.adobe.net/api/1/stream/web-%C3%A4?a=1&beta=true#there",
+            "https://livestream.adobe.net/api/1/x/../stream/./web-%C3%A4?a=1&beta=true",
+            "https://livestream.adobe.net/api/1/x/%2e%2E/stream/web-%C3%A4?a=1&beta=true",
+            "https://livestream.adobe.net/api/1/stream/%77eb%2d%c3%a4?a=1&beta=true",
+            "https://livestream.adobe.net/api/1/stream/web-\u{e4}?a=1&beta=true",
+            "https://livestream.adobe.net/api/2/stream/web-%C3%A4?a=1&beta=true",
+            "https://livestream.adobe.net/api/%32/stre%61m/web-%C3%A4?a=1&beta=true",
         ] {
-            assert!(same("https://livestream.adobe.net/s?beta=true&a=1", other), "{other}");
+            assert_eq!(canonical(other), ONE, "{other}");
         }
-        assert!(same("https://a.example/s", "https://a.example/s?"));
-        for other in [
-            "https://a.example/s?beta=true",
-            "https://a.example/S",
-            "https://a.example:8443/s",
-            "http://a.example/s",
+        assert_eq!(canonical("https://a.example/s?"), "https://a.example/s");
+        for (given, kept) in [
+            ("https://a.example/s?beta=true", "https://a.example/s?beta=true"),
+            ("https://a.example/S", "https://a.example/S"),
+            ("https://a.example:8443/s", "https://a.example:8443/s"),
+            ("http://localhost/s", "http://localhost/s"),
+            ("https://a.example/a%2fs", "https://a.example/a%2Fs"),
+            ("https://a.example/%2573", "https://a.example/%2573"),
+            ("https://a.example/100%/%4", "https://a.example/100%/%4"),
+            ("https://a.example/api/3/stream/s", "https://a.example/api/3/stream/s"),
+            (
+                "https://a.example/x/api/2/stream/s",
+                "https://a.example/x/api/2/stream/s",
+            ),
         ] {
-            assert!(!same("https://a.example/s", other), "{other}");
+            assert_eq!(canonical(given), kept);
         }
     }
 

@@ -31,7 +31,7 @@ mod tree;
 
 use std::path::Path;
 
-pub use address::is_loopback;
+pub use address::{canonical as canonical_url, is_loopback};
 pub use environment::environment;
 pub use fault::{Fault, Faults, Warning};
 pub use kafka_properties::{canonical as canonical_property, is_secret as is_secret_property};

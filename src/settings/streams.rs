@@ -105,7 +105,8 @@ impl Output {
 pub(super) struct Draft {
     name: String,
     url: Result<Found<Url>, Reported>,
-    identity: Option<String>,
+    /// Of a URL that is faulty too, if it is one at all.
+    canonical: Option<String>,
     topic: Result<Found<String>, Reported>,
     dead_letter_topic: Result<Found<String>, Reported>,
     smooths: bool,
@@ -147,9 +148,9 @@ fn draft(
     upstream: &Upstream,
     output: &Output,
 ) -> Draft {
-    let mut identity = None;
+    let mut canonical = None;
     let url = section.parsed("url", "text in quotes", |text| {
-        identity = address::identity(text);
+        canonical = Url::parse(text).ok().map(|url| address::canonical(&url));
         address::stream_url(text)
     });
     let url = match url {
@@ -233,7 +234,7 @@ fn draft(
     Draft {
         name: name.to_owned(),
         url,
-        identity,
+        canonical,
         topic,
         dead_letter_topic,
         smooths,
@@ -376,10 +377,10 @@ fn one_url_each(drafts: &[Draft], report: &mut Report) -> Result<(), Reported> {
     let mut first: BTreeMap<&str, &Draft> = BTreeMap::new();
     let mut outcome = Ok(());
     for draft in drafts {
-        let Some(identity) = draft.identity.as_deref() else {
+        let Some(canonical) = draft.canonical.as_deref() else {
             continue;
         };
-        if let Some(earlier) = first.get(identity) {
+        if let Some(earlier) = first.get(canonical) {
             let place = match &draft.url {
                 Ok(url) => url.place.clone(),
                 Err(_) => Place::file(format!("streams.{}.url", draft.name)),
@@ -391,7 +392,7 @@ fn one_url_each(drafts: &[Draft], report: &mut Report) -> Result<(), Reported> {
             let shown = draft.url.as_ref().ok().and_then(|url| url.shown.clone());
             outcome = Err(report.fault(&place, shown, problem));
         } else {
-            first.insert(identity, draft);
+            first.insert(canonical, draft);
         }
     }
     outcome

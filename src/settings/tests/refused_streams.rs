@@ -76,6 +76,9 @@ fn two_streams_with_one_url_are_refused() {
         "https://livestream.adobe.net/api/1/stream/web",
         "https://LIVESTREAM.adobe.net:443/api/1/stream/web?",
         "https://livestream.adobe.net/api/1/./stream/web",
+        "https://livestream.adobe.net./api/1/stream/web",
+        "https://livestream.adobe.net/api/1/stream/%77eb",
+        "https://livestream.adobe.net/api/2/stream/web",
     ] {
         assert_refused(&text(other), &[], "streams.web.url", "is the URL of stream other too");
     }
