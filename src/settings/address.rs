@@ -200,6 +200,7 @@ mod tests {
         for here in [
             "http://localhost:1/",
             "http://LOCALHOST/",
+            "http://localhost./",
             "http://127.0.0.1/",
             "http://127.9.9.9/",
             "http://[::1]:80/",
@@ -210,6 +211,8 @@ mod tests {
         for there in [
             "http://localhost.example.com/",
             "http://128.0.0.1/",
+            "http://10.0.0.1/",
+            "http://127.0.0.1.example/",
             "http://0.0.0.0/",
             "http://[::2]/",
             "http://example.com/?localhost",

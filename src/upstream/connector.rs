@@ -67,15 +67,6 @@ impl fmt::Display for Target {
     }
 }
 
-/// Whether `host` is this machine by its very name, without asking a resolver.
-pub fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => name.strip_suffix('.').unwrap_or(name).eq_ignore_ascii_case("localhost"),
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,29 +86,5 @@ mod tests {
         assert_eq!(target("http://[::1]/"), Some((Scheme::Http, "[::1]:80".to_owned())));
         assert_eq!(target("ftp://a.example/"), None);
         assert_eq!(target("data:text/plain,x"), None);
-    }
-
-    #[test]
-    fn only_this_machine_is_loopback() {
-        let loopback = |url: &str| is_loopback(&Url::parse(url).unwrap().host().unwrap());
-        for url in [
-            "http://localhost/",
-            "http://LOCALHOST:1/",
-            "http://localhost./",
-            "http://127.0.0.1/",
-            "http://127.8.9.1/",
-            "http://[::1]/",
-        ] {
-            assert!(loopback(url), "{url}");
-        }
-        for url in [
-            "http://localhost.example/",
-            "http://10.0.0.1/",
-            "http://[::2]/",
-            "http://127.0.0.1.example/",
-            "http://0.0.0.0/",
-        ] {
-            assert!(!loopback(url), "{url}");
-        }
     }
 }

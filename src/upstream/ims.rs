@@ -14,11 +14,12 @@ use tokio::time::timeout;
 use url::{Url, form_urlencoded};
 
 use super::answer::retry_after;
-use super::connector::{Connector, Target, is_loopback};
+use super::connector::{Connector, Target};
 use super::exchange::exchange;
 use super::printable::{describe_body, printable};
 use super::request::{OUR_NAME, host_of, origin_form};
 use crate::lifecycle::TokenFailure;
+use crate::settings::is_loopback;
 
 /// A longer answer is refused: a token is a few KB.
 const ANSWER_LIMIT: usize = 64 * 1024;
@@ -117,7 +118,7 @@ fn refused(description: String, retry_after: Option<Duration>) -> TokenFailure {
 /// The POST, and where it goes.
 fn prepare(request: &TokenRequest<'_>) -> Result<(Target, Request<Full<Bytes>>), TokenFailure> {
     let url = request.url;
-    let safe = url.scheme() == "https" || (url.scheme() == "http" && url.host().is_some_and(|host| is_loopback(&host)));
+    let safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url));
     let (true, Some(target), Some(host), Some(uri)) = (safe, Target::of(url), host_of(url), origin_form(url)) else {
         let host = url.host_str().unwrap_or_default();
         return Err(refused(

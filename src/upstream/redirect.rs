@@ -3,8 +3,8 @@
 use thiserror::Error;
 use url::{Host, Url};
 
-use super::connector::is_loopback;
 use super::printable::printable;
+use crate::settings::is_loopback;
 
 /// So many redirects are followed in one attempt.
 pub const MAX_HOPS: usize = 5;
@@ -35,6 +35,11 @@ pub enum RedirectRefused {
     /// It has a user name or a password in it.
     #[error("the Location on {0} has a user name or a password in it")]
     UserInfo(String),
+    /// From a loopback host to another machine.
+    #[error(
+        "{0} is not on this machine, unlike the host that redirects there: set the stream's url to it if it is meant"
+    )]
+    LeavesLoopback(String),
     /// Neither https nor http.
     #[error("{0}: is not an https URL")]
     Scheme(String),
@@ -73,10 +78,14 @@ pub fn follow(visited: &[Url], location: &[u8], trust: Trust<'_>) -> Result<Url,
     if !target.username().is_empty() || target.password().is_some() {
         return Err(RedirectRefused::UserInfo(named()));
     }
+    // A cooldown that only a loopback stream may have must not be kept towards a real service.
+    if is_loopback(from) && !is_loopback(&target) {
+        return Err(RedirectRefused::LeavesLoopback(named()));
+    }
     match target.scheme() {
         "https" if is_trusted(&host, trust) => {}
         "https" => return Err(RedirectRefused::Untrusted(named())),
-        "http" if from.scheme() == "http" && is_loopback(&host) && from.host().as_ref() == Some(&host) => {}
+        "http" if from.scheme() == "http" && is_loopback(&target) && from.host().as_ref() == Some(&host) => {}
         "http" => return Err(RedirectRefused::Downgrade(named())),
         other => return Err(RedirectRefused::Scheme(other.to_owned())),
     }
@@ -203,7 +212,6 @@ mod tests {
             ("http://localhost/", "http://127.0.0.1/"),
             ("http://127.0.0.1/", "http://127.0.0.2/"),
             ("http://127.0.0.1/", "http://[::1]/"),
-            ("http://localhost/", "http://adobe.net/"),
         ] {
             assert!(
                 matches!(from(home, location), Err(RedirectRefused::Downgrade(_))),
@@ -218,9 +226,42 @@ mod tests {
             from("http://[::1]:1/x", "http://[::1]:2/y").as_deref(),
             Ok("http://[::1]:2/y")
         );
-        assert_eq!(
-            from("http://localhost:1/x", "https://adobe.net/y").as_deref(),
-            Ok("https://adobe.net/y")
+    }
+
+    #[test]
+    fn a_loopback_host_never_sends_us_to_another_machine() {
+        for home in [
+            "http://localhost:1/x",
+            "http://127.0.0.1/x",
+            "http://[::1]/x",
+            "https://localhost/x",
+        ] {
+            for location in [
+                "https://adobe.net/y",
+                "https://livestream.adobe.net/y",
+                "http://adobe.net/y",
+                "https://example.com/",
+                "https://localhost.adobe.net/",
+            ] {
+                assert!(
+                    matches!(from(home, location), Err(RedirectRefused::LeavesLoopback(_))),
+                    "{home} {location}: {:?}",
+                    from(home, location)
+                );
+            }
+        }
+        let home = Url::parse(HOME).unwrap();
+        let trust = Trust {
+            home: &home,
+            hosts: &["localhost".to_owned(), "adobe.net".to_owned()],
+        };
+        let visited = [home.clone(), Url::parse("https://localhost/").unwrap()];
+        assert!(
+            matches!(
+                follow(&visited, HOME.as_bytes(), trust),
+                Err(RedirectRefused::LeavesLoopback(_))
+            ),
+            "not by a detour either"
         );
     }
 
@@ -360,10 +401,11 @@ mod tests {
                 let host = target.host_str().unwrap();
                 let same = home.host_str() == Some(host);
                 let below = ["adobe.net", "adobe.io"].iter().any(|domain| host == *domain || host.ends_with(&format!(".{domain}")));
+                prop_assert!(is_loopback(&target) || !is_loopback(&home), "{home} {target}");
                 prop_assert!(target.username().is_empty() && target.password().is_none());
                 match target.scheme() {
                     "https" => prop_assert!(same || below, "{target}"),
-                    "http" => prop_assert!(same && home.scheme() == "http" && is_loopback(&target.host().unwrap()), "{target}"),
+                    "http" => prop_assert!(same && home.scheme() == "http" && is_loopback(&target), "{target}"),
                     other => prop_assert!(false, "{other}"),
                 }
             }
