@@ -1,8 +1,11 @@
 //! The driver with its real waits, in virtual time: a service in memory, a lease on a real disk.
 
+use std::io::Write as _;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -16,9 +19,16 @@ use crate::telemetry::StreamStatus;
 use crate::upstream::testing::{Network, Service, network, stream};
 
 const URL: &str = "https://livestream.adobe.net/api/1/stream/adobe-livestream-web";
-const OPEN: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-const RECORD: &str = "6\r\n{\"a\"}\n\r\n";
-const LAST_CHUNK: &str = "0\r\n\r\n";
+const OPEN: &str = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n";
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// A chunk with one record of 6 bytes, a gzip member of its own: it may follow any other.
+fn record() -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(b"{\"a\"}\n").unwrap();
+    let member = gzip.finish().unwrap();
+    [format!("{:x}\r\n", member.len()).as_bytes(), &member, b"\r\n"].concat()
+}
 
 /// tokio's clock, which stands still unless everybody waits.
 struct VirtualClock {
@@ -100,7 +110,7 @@ impl World {
     async fn serve(&mut self) -> (Instant, DuplexStream) {
         let (at, mut io) = self.request().await;
         io.write_all(OPEN.as_bytes()).await.unwrap();
-        io.write_all(RECORD.as_bytes()).await.unwrap();
+        io.write_all(&record()).await.unwrap();
         (at, io)
     }
 
@@ -137,8 +147,8 @@ async fn a_reconnect_waits_out_the_cooldown_however_the_stream_ended() {
     let mut world = World::new(1 << 20);
     let (_switch, _driver) = world.start();
     let (_, mut io) = world.serve().await;
-    for last_words in [LAST_CHUNK, "", "no chunk head\r\n", RECORD] {
-        io.write_all(last_words.as_bytes()).await.unwrap();
+    for last_words in [LAST_CHUNK, b"", b"no chunk head\r\n", &record()] {
+        io.write_all(last_words).await.unwrap();
         drop(io);
         let ended = Instant::now();
         let (at, next) = world.serve().await;
@@ -205,7 +215,7 @@ async fn after_a_crash_the_next_start_waits_out_a_whole_cooldown() {
         let (_, mut io) = world.request().await;
         if in_mid_stream {
             io.write_all(OPEN.as_bytes()).await.unwrap();
-            io.write_all(RECORD.as_bytes()).await.unwrap();
+            io.write_all(&record()).await.unwrap();
             // Read, and so past the storing of its lease.
             world.journal.next(Position::default()).await.unwrap();
         }
@@ -281,7 +291,7 @@ async fn a_full_journal_stops_the_reading_and_is_not_taken_for_a_stall() {
     world.state(is_streaming).await;
     let chatter = tokio::spawn(async move {
         // As long as somebody reads.
-        while io.write_all(RECORD.as_bytes()).await.is_ok() {}
+        while io.write_all(&record()).await.is_ok() {}
     });
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert!(world.journal.is_full() && !chatter.is_finished());
@@ -304,8 +314,8 @@ async fn a_stop_with_a_full_journal_closes_the_connection_at_once_and_keeps_what
     let (switch, driver) = world.start();
     let (_, mut io) = world.serve().await;
     world.journal.next(Position::default()).await.unwrap();
-    io.write_all(RECORD.repeat(40).as_bytes()).await.unwrap();
-    io.write_all(RECORD.repeat(40).as_bytes()).await.unwrap();
+    io.write_all(&record().repeat(40)).await.unwrap();
+    io.write_all(&record().repeat(40)).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(
         world.status.counters.bytes.get() > 6,
@@ -315,7 +325,7 @@ async fn a_stop_with_a_full_journal_closes_the_connection_at_once_and_keeps_what
     switch.stop();
     world.state(|state| *state == State::Stopped).await;
     assert_eq!(world.lease()["phase"], "closed");
-    assert!(io.write_all(RECORD.as_bytes()).await.is_err(), "the socket is closed");
+    assert!(io.write_all(&record()).await.is_err(), "the socket is closed");
     assert!(!driver.is_finished(), "what was read last waits for room");
     let mut read = Vec::new();
     let mut at = world.journal.cursor(DEFAULT_CURSOR);

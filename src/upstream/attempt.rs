@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tracing::debug;
 use url::Url;
 
-use super::answer::{self, BODY_LIMIT};
+use super::answer::{self, BODY_LIMIT, Coding};
 use super::body::{Body, Framing};
 use super::connector::{Connector, Target};
 use super::exchange::{Link, exchange};
@@ -139,7 +139,14 @@ fn stream<Io: AsyncRead + AsyncWrite + Unpin>(
         let name = printable(name, &[]).unwrap_or_default();
         Lost::Unreadable(format!("the {what} {name:?} is none that we read"))
     };
-    let coding = answer::coding(&head.headers).map_err(|name| unreadable("content coding", &name))?;
+    match answer::coding(&head.headers).map_err(|name| unreadable("content coding", &name))? {
+        Coding::Gzip => {}
+        // The service compresses always (protocol notes, section 2).
+        Coding::Identity => {
+            let why = "the answer is not compressed: probably not from the service but from a proxy in between";
+            return Err(Lost::Unreadable(why.to_owned()));
+        }
+    }
     let transfer = answer::listed(head.headers.get_all(TRANSFER_ENCODING));
     let framing = match &transfer[..] {
         [] if head.headers.contains_key(CONTENT_LENGTH) => Framing::Length,
@@ -147,7 +154,7 @@ fn stream<Io: AsyncRead + AsyncWrite + Unpin>(
         [one] if one == "chunked" => Framing::Chunked,
         others => return Err(unreadable("transfer coding", &others.join(", "))),
     };
-    Ok(Body::new(link, framing, coding, max_record_bytes))
+    Ok(Body::new(link, framing, max_record_bytes))
 }
 
 /// Reads what a refusal says; its status counts even if the rest never comes.

@@ -175,7 +175,11 @@ async fn redirects_are_followed_with_all_headers() {
             }
             let (_, head, io) = service.request().await;
             heads.push(head);
-            answer(io, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n").await;
+            answer(
+                io,
+                "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            )
+            .await;
             heads
         });
         assert!(matches!(outcome, Ok(Answer::Streaming(_))), "{status}: {outcome:?}");
@@ -393,7 +397,19 @@ async fn a_coding_that_we_do_not_read_is_lost_and_named() {
             "Content-Encoding: gzip, gzip\r\nTransfer-Encoding: chunked",
             "content coding \"gzip, gzip\"",
         ),
-        ("Transfer-Encoding: gzip, chunked", "transfer coding \"gzip, chunked\""),
+        (
+            "Content-Encoding: gzip\r\nTransfer-Encoding: gzip, chunked",
+            "transfer coding \"gzip, chunked\"",
+        ),
+        ("Transfer-Encoding: chunked", "the answer is not compressed"),
+        (
+            "Content-Encoding: identity\r\nTransfer-Encoding: chunked",
+            "from a proxy in between",
+        ),
+        (
+            "Content-Type: text/html\r\nContent-Length: 5",
+            "the answer is not compressed",
+        ),
     ] {
         let Lost::Unreadable(text) = lost(format!("HTTP/1.1 200 OK\r\n{header}\r\n\r\n0\r\n\r\n")).await else {
             panic!()

@@ -12,7 +12,6 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::activity::Activity;
-use super::answer::Coding;
 use super::exchange::Link;
 use crate::framing::{CorruptGzip, Gunzip, Piece, RecordSplitter, TooLong};
 use crate::lifecycle::EndReason;
@@ -24,11 +23,11 @@ const YIELD_AFTER: usize = 1024 * 1024;
 pub struct Body<Io: AsyncRead + AsyncWrite + Unpin> {
     link: Link<Io>,
     framing: Framing,
-    decoder: Decoder,
+    gunzip: Gunzip,
     splitter: RecordSplitter,
-    /// Bytes of the body that the decoder has not taken in yet.
+    /// Bytes of the body that the inflater has not taken in yet.
     input: Bytes,
-    /// The decoder has more to say even without input.
+    /// The inflater has more to say even without input.
     again: bool,
     ended: Option<EndReason>,
 }
@@ -60,24 +59,13 @@ pub(super) enum Framing {
     UntilClose,
 }
 
-#[derive(Debug)]
-enum Decoder {
-    Gzip(Gunzip),
-    Identity,
-}
-
 impl<Io: AsyncRead + AsyncWrite + Unpin> Body<Io> {
-    pub(super) fn new(link: Link<Io>, framing: Framing, coding: Coding, max_record_bytes: usize) -> Self {
-        let decoder = match coding {
-            Coding::Gzip => Decoder::Gzip(Gunzip::new()),
-            Coding::Identity => Decoder::Identity,
-        };
-        let splitter = RecordSplitter::new(max_record_bytes);
+    pub(super) fn new(link: Link<Io>, framing: Framing, max_record_bytes: usize) -> Self {
         Self {
             link,
             framing,
-            decoder,
-            splitter,
+            gunzip: Gunzip::new(),
+            splitter: RecordSplitter::new(max_record_bytes),
             input: Bytes::new(),
             again: false,
             ended: None,
@@ -136,22 +124,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Body<Io> {
     /// One step: plain bytes into the splitter. How many.
     fn decode(&mut self) -> Result<usize, CorruptGzip> {
         let room = self.splitter.room();
-        let produced = match &mut self.decoder {
-            Decoder::Gzip(gunzip) => {
-                let step = gunzip.step(&self.input, room)?;
-                self.input.advance(step.consumed);
-                self.again = step.again;
-                step.produced
-            }
-            Decoder::Identity => {
-                let count = self.input.len().min(room.len());
-                room[..count].copy_from_slice(&self.input[..count]);
-                self.input.advance(count);
-                count
-            }
-        };
-        self.splitter.filled(produced);
-        Ok(produced)
+        let step = self.gunzip.step(&self.input, room)?;
+        self.input.advance(step.consumed);
+        self.again = step.again;
+        self.splitter.filled(step.produced);
+        Ok(step.produced)
     }
 
     /// Records are copied into a buffer of just their size: whoever keeps them keeps nothing else alive.
@@ -169,13 +146,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Body<Io> {
     }
 
     /// The framing says that the body is complete. The last chunk is the service's word, in the middle of a gzip member too: it
-    /// flushes and ends. Without chunks a gzip stream that lacks its trailer was cut, and so may be whatever the close of a
-    /// connection ends.
+    /// flushes and ends. Without chunks a gzip stream that lacks its trailer was cut.
     fn reason_of_an_orderly_end(&self) -> EndReason {
-        let whole = match (self.framing, &self.decoder) {
-            (Framing::Chunked, _) | (Framing::Length, Decoder::Identity) => true,
-            (Framing::Length | Framing::UntilClose, Decoder::Gzip(gunzip)) => gunzip.is_between_members(),
-            (Framing::UntilClose, Decoder::Identity) => false,
+        let whole = match self.framing {
+            Framing::Chunked => true,
+            Framing::Length | Framing::UntilClose => self.gunzip.is_between_members(),
         };
         if whole { EndReason::Closed } else { EndReason::Cut }
     }
