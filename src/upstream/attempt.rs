@@ -95,7 +95,12 @@ async fn one_hop<C: Connector>(
             url.host_str().unwrap_or_default()
         )));
     };
-    let io = match timeout(request.connect_timeout, connector.connect(&target)).await {
+    let io = match timeout(
+        request.connect_timeout,
+        connector.connect(&target, request.connect_timeout),
+    )
+    .await
+    {
         Ok(Ok(io)) => io,
         Ok(Err(error)) => return Err(not_connected(error.to_string())),
         Err(_) => {

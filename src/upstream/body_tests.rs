@@ -351,7 +351,7 @@ struct FailingNetwork(Bytes, io::ErrorKind);
 impl Connector for FailingNetwork {
     type Io = Failing;
 
-    async fn connect(&self, _: &Target) -> Result<Failing, ConnectError> {
+    async fn connect(&self, _: &Target, _: Duration) -> Result<Failing, ConnectError> {
         Ok(Failing {
             asked: false,
             bytes: self.0.clone(),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -12,11 +13,11 @@ pub trait Connector: Send + Sync + 'static {
     /// A connection. Dropping it closes the socket.
     type Io: AsyncRead + AsyncWrite + Send + Unpin + 'static;
 
-    /// Connects to `target`. The caller limits the time.
+    /// Connects to `target`. The caller gives up after `limit`; within it all addresses of a name should have had their turn.
     ///
     /// # Errors
     /// Name resolution, TCP or TLS failed: no byte of a request has gone out.
-    fn connect(&self, target: &Target) -> impl Future<Output = Result<Self::Io, ConnectError>> + Send;
+    fn connect(&self, target: &Target, limit: Duration) -> impl Future<Output = Result<Self::Io, ConnectError>> + Send;
 }
 
 /// Where to connect to.

@@ -31,9 +31,9 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
 /// How long sent bytes may stay unacknowledged.
 const USER_TIMEOUT: Duration = Duration::from_mins(1);
-/// Shared out among the addresses of a name, so that one dead address leaves time for the others. A little less than the
-/// default of `connect_timeout`, which covers the whole of a connect.
-const ALL_ADDRESSES: Duration = Duration::from_secs(8);
+/// So many percent of the time for a whole connect go to TCP, shared out among the addresses of a name: one dead address leaves
+/// time for the others, and all of them for the TLS handshake.
+const TCP_PERCENT: u32 = 80;
 
 /// Connects over TCP, and TLS if the target asks for it.
 #[derive(Clone)]
@@ -51,7 +51,6 @@ impl Dialer {
         tcp.set_keepalive(Some(KEEPALIVE_IDLE));
         tcp.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
         tcp.set_keepalive_retries(Some(KEEPALIVE_PROBES));
-        tcp.set_connect_timeout(Some(ALL_ADDRESSES));
         #[cfg(target_os = "linux")]
         tcp.set_tcp_user_timeout(Some(USER_TIMEOUT));
         Self {
@@ -65,14 +64,14 @@ impl Dialer {
         self.tls.as_ref().err().map(String::as_str)
     }
 
-    async fn connect_tcp(&self, target: &Target) -> Result<TcpStream, ConnectError> {
+    async fn connect_tcp(&self, target: &Target, limit: Duration) -> Result<TcpStream, ConnectError> {
         // The scheme is http even for TLS: this connector makes the TCP half only.
         let uri = format!("http://{target}/")
             .parse()
             .map_err(|error| ConnectError(format!("{target}: {error}")))?;
-        let stream = self
-            .tcp
-            .clone()
+        let mut tcp = self.tcp.clone();
+        tcp.set_connect_timeout(Some(limit / 100 * TCP_PERCENT));
+        let stream = tcp
             .call(uri)
             .await
             .map_err(|error| ConnectError(format!("{target}: {}", chain(&error))))?;
@@ -83,13 +82,13 @@ impl Dialer {
 impl Connector for Dialer {
     type Io = Socket;
 
-    async fn connect(&self, target: &Target) -> Result<Socket, ConnectError> {
+    async fn connect(&self, target: &Target, limit: Duration) -> Result<Socket, ConnectError> {
         match target.scheme {
-            Scheme::Http => Ok(Socket::Plain(self.connect_tcp(target).await?)),
+            Scheme::Http => Ok(Socket::Plain(self.connect_tcp(target, limit).await?)),
             Scheme::Https => {
                 let tls = self.tls.as_ref().map_err(|fault| ConnectError(fault.clone()))?;
                 let name = server_name(&target.host)?;
-                let stream = self.connect_tcp(target).await?;
+                let stream = self.connect_tcp(target, limit).await?;
                 let stream = tls.connect(name, stream).await;
                 let stream = stream.map_err(|error| ConnectError(format!("{target}: {}", describe_tls(&error))))?;
                 Ok(Socket::Tls(Box::new(stream)))
@@ -267,6 +266,8 @@ mod tests {
         (port, server)
     }
 
+    const LIMIT: Duration = Duration::from_secs(10);
+
     fn target(scheme: Scheme, port: u16) -> Target {
         Target {
             scheme,
@@ -281,7 +282,7 @@ mod tests {
         let (port, server) = serve(&authority, "127.0.0.1", false).await;
         let dialer = Dialer::new([authority.certificate.clone()]);
         assert_eq!(dialer.tls_fault(), None);
-        let mut socket = dialer.connect(&target(Scheme::Https, port)).await.unwrap();
+        let mut socket = dialer.connect(&target(Scheme::Https, port), LIMIT).await.unwrap();
         socket.write_all(b"hello").await.unwrap();
         socket.flush().await.unwrap();
         let mut echo = Vec::new();
@@ -311,7 +312,7 @@ mod tests {
             let (port, _server) = serve(issuer, name, expired).await;
             let dialer = Dialer::new([known.certificate.clone()]);
             let error = dialer
-                .connect(&target(Scheme::Https, port))
+                .connect(&target(Scheme::Https, port), LIMIT)
                 .await
                 .unwrap_err()
                 .to_string();
@@ -332,12 +333,36 @@ mod tests {
         });
         let dialer = Dialer::new([authority("known").certificate]);
         let error = dialer
-            .connect(&target(Scheme::Https, port))
+            .connect(&target(Scheme::Https, port), LIMIT)
             .await
             .unwrap_err()
             .to_string();
         assert!(error.contains("the TLS handshake failed"), "{error}");
         server.await.unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_silent_address_is_given_up_within_the_limit_of_the_connect() {
+        // Nobody accepts: once the queue is full the system lets further connects go unanswered.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut queued = Vec::new();
+        while let Ok(stream) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+            queued.push(stream.unwrap());
+        }
+        let began = std::time::Instant::now();
+        let limit = Duration::from_secs(1);
+        let error = Dialer::new([])
+            .connect(&target(Scheme::Http, address.port()), limit)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("deadline") || error.contains("timed out"), "{error}");
+        let waited = began.elapsed();
+        assert!(waited >= limit / 100 * TCP_PERCENT && waited < 4 * limit, "{waited:?}");
     }
 
     #[tokio::test]
@@ -346,7 +371,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         drop(listener);
         let error = Dialer::new([])
-            .connect(&target(Scheme::Http, port))
+            .connect(&target(Scheme::Http, port), LIMIT)
             .await
             .unwrap_err()
             .to_string();

@@ -65,7 +65,9 @@ pub(super) async fn fetch<C: Connector>(connector: &C, request: &TokenRequest<'_
         |why: String| TokenFailure::Unavailable(printable(&why, &[request.secret.expose_secret()]).unwrap_or_default());
     let late = |_| TokenFailure::Unavailable(format!("{target}: no answer within {:?}", request.limit));
 
-    let io = timeout(request.limit, connector.connect(&target)).await.map_err(late)?;
+    let io = timeout(request.limit, connector.connect(&target, request.limit))
+        .await
+        .map_err(late)?;
     let io = io.map_err(|error| unavailable(error.to_string()))?;
     let answered = timeout(request.limit, async {
         let (head, mut link) = exchange(io, message).await?;

@@ -56,7 +56,7 @@ impl Network {
 impl Connector for Network {
     type Io = DuplexStream;
 
-    async fn connect(&self, target: &Target) -> Result<DuplexStream, ConnectError> {
+    async fn connect(&self, target: &Target, _: Duration) -> Result<DuplexStream, ConnectError> {
         let planned = self.planned.lock().unwrap().pop_front();
         match planned.unwrap_or(Connect::Accepted) {
             Connect::Accepted => {
