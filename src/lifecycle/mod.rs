@@ -30,4 +30,4 @@ pub use outcome::{EndReason, Lost, Refusal, TokenFailure, Unreached};
 pub use slot::{Action, Event, Slot, State};
 pub use stall::StallWatch;
 pub use time::{BootId, Moment};
-pub use wait::{Policy, Why};
+pub use wait::{Policy, RETRY_AFTER_LIMIT, Why};

@@ -16,7 +16,7 @@ const REFUSALS_TO_THE_LIMIT: u32 = 4;
 /// The first backoff after an attempt that did not reach the service.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// A `Retry-After` beyond this is taken for a mistake: an hour loses the backfill many times over already.
-const RETRY_AFTER_LIMIT: Duration = Duration::from_hours(1);
+pub const RETRY_AFTER_LIMIT: Duration = Duration::from_hours(1);
 /// The most that jitter adds to a wait: enough to part streams that were cut off together, little against the backfill window.
 const JITTER_LIMIT: Duration = Duration::from_secs(1);
 

@@ -7,13 +7,10 @@ use http::{HeaderMap, HeaderValue};
 
 use super::printable::describe_body;
 use crate::framing::Gunzip;
-use crate::lifecycle::Refusal;
+use crate::lifecycle::{RETRY_AFTER_LIMIT, Refusal};
 
 /// So much of a refusal's body is read.
 pub const BODY_LIMIT: usize = 16 * 1024;
-
-/// A longer `Retry-After` is cut to this: nobody means more than a day, and times must not overflow.
-pub const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 /// What can be read from an answer other than 200 or a redirect. `secrets` are taken out of its words.
 pub fn refusal(status: u16, headers: &HeaderMap, body: &[u8], secrets: &[&str], now: SystemTime) -> Refusal {
@@ -29,14 +26,14 @@ pub fn refusal(status: u16, headers: &HeaderMap, body: &[u8], secrets: &[&str], 
     }
 }
 
-/// How long `Retry-After` asks us to wait: in seconds, or until a date. A date is counted from the answer's own `Date`, if it has
+/// How long `Retry-After` asks us to wait, [`RETRY_AFTER_LIMIT`] at most: in seconds, or until a date. A date is counted from the answer's own `Date`, if it has
 /// one, so that it does not matter whose clock is wrong.
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // Digits that are no u64 are a very long time.
-        let wait = text.parse().map_or(LONGEST_RETRY_AFTER, Duration::from_secs);
-        return Some(wait.min(LONGEST_RETRY_AFTER));
+        let wait = text.parse().map_or(RETRY_AFTER_LIMIT, Duration::from_secs);
+        return Some(wait.min(RETRY_AFTER_LIMIT));
     }
     let until = httpdate::parse_http_date(text).ok()?;
     let date = headers
@@ -46,7 +43,7 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         until
             .duration_since(date.unwrap_or(now))
             .unwrap_or_default()
-            .min(LONGEST_RETRY_AFTER),
+            .min(RETRY_AFTER_LIMIT),
     )
 }
 
@@ -120,7 +117,7 @@ mod tests {
         let wait = |text: &str| retry_after(&headers(&[("retry-after", text)]), now).map(|wait| wait.as_secs());
         assert_eq!(wait("120"), Some(120));
         assert_eq!(wait(" 0 "), Some(0));
-        assert_eq!(wait("99999999999999999999999999"), Some(LONGEST_RETRY_AFTER.as_secs()));
+        assert_eq!(wait("99999999999999999999999999"), Some(RETRY_AFTER_LIMIT.as_secs()));
         assert_eq!(wait("Sun, 06 Nov 1994 08:51:37 GMT"), Some(120));
         assert_eq!(wait("Sunday, 06-Nov-94 08:51:37 GMT"), Some(120));
         assert_eq!(wait("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0), "a time that is past");
