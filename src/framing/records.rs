@@ -4,6 +4,8 @@
 //! ending included; what has no `\n` yet stays; a record that is too long is described in its place in the order, and never
 //! held whole, so memory is bounded by the limit and a constant.
 
+use std::fmt;
+
 use bytes::Bytes;
 use memchr::{memchr, memrchr};
 
@@ -26,7 +28,6 @@ const LEAST_ROOM: usize = 8 * 1024;
 ///
 /// In a loop: while [`Self::is_due`], or when nothing more is at hand, [`Self::take`]; then write into [`Self::room`] and
 /// report with [`Self::filled`].
-#[derive(Debug)]
 pub struct RecordSplitter {
     max_record_bytes: usize,
     /// All of it is initialised, so that no step clears it again. `start..end` is held, `start..whole` of it whole records.
@@ -39,7 +40,7 @@ pub struct RecordSplitter {
 }
 
 /// What comes out, in the order of the stream.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub enum Piece<'a> {
     /// Whole records, one after another with their line endings; the last byte is a `\n`.
     Records(&'a [u8]),
@@ -48,7 +49,7 @@ pub enum Piece<'a> {
 }
 
 /// A description of a record that was longer than `max_record_bytes`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TooLong {
     /// Its first bytes, at most [`KEPT_OF_TOO_LONG`].
     pub first_bytes: Bytes,
@@ -187,8 +188,34 @@ impl RecordSplitter {
     }
 }
 
+/// Of hits only lengths are shown, here and below: what they hold is nobody's business.
+impl fmt::Debug for RecordSplitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordSplitter")
+            .field("max_record_bytes", &self.max_record_bytes)
+            .field("whole_bytes", &(self.whole - self.start))
+            .field("unfinished_bytes", &self.unfinished_bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Piece<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Records(run) => write!(f, "Records({} bytes)", run.len()),
+            Self::TooLong(too_long) => too_long.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TooLong({} bytes)", self.length)
+    }
+}
+
 /// What is known of a record that is too long.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Skipped {
     first_bytes: Vec<u8>,
     /// All bytes so far, a `\r` at the end included.
@@ -325,6 +352,18 @@ mod tests {
             ]
         );
         assert_eq!(cut, 0);
+    }
+
+    #[test]
+    fn what_hits_hold_is_not_shown() {
+        let mut splitter = RecordSplitter::new(3);
+        splitter.room()[..14].copy_from_slice(b"ok\nsecret\nsecr");
+        splitter.filled(14);
+        let shown = format!("{splitter:?}");
+        assert!(shown.contains("whole_bytes: 10, unfinished_bytes: 4"), "{shown}");
+        assert!(!shown.contains("115"), "{shown}");
+        assert_eq!(format!("{:?}", splitter.take().unwrap()), "Records(3 bytes)");
+        assert_eq!(format!("{:?}", splitter.take().unwrap()), "TooLong(6 bytes)");
     }
 
     #[test]

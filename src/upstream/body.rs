@@ -33,7 +33,7 @@ pub struct Body<Io: AsyncRead + AsyncWrite + Unpin> {
 }
 
 /// What came.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Drained {
     /// Whole records, as they came, line endings included: about 64 KiB, or less if no more was at hand.
     Records(Bytes),
@@ -46,6 +46,21 @@ pub enum Drained {
         /// How many bytes of an unfinished record were dropped.
         cut_bytes: u64,
     },
+}
+
+/// Of hits only lengths are shown.
+impl fmt::Debug for Drained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Records(run) => write!(f, "Records({} bytes)", run.len()),
+            Self::TooLong(too_long) => too_long.fmt(f),
+            Self::End { reason, cut_bytes } => f
+                .debug_struct("End")
+                .field("reason", reason)
+                .field("cut_bytes", cut_bytes)
+                .finish(),
+        }
+    }
 }
 
 /// How the end of the body is told.
