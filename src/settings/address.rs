@@ -87,20 +87,17 @@ fn decode_unreserved(path: &str) -> String {
     while let Some((before, after)) = rest.split_once('%') {
         decoded.push_str(before);
         let digits = after.get(..2).filter(|two| two.bytes().all(|b| b.is_ascii_hexdigit()));
-        match digits.and_then(|two| Some((two, u8::from_str_radix(two, 16).ok()?))) {
-            Some((two, byte)) => {
-                if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-                    decoded.push(char::from(byte));
-                } else {
-                    decoded.push('%');
-                    decoded.push_str(&two.to_ascii_uppercase());
-                }
-                rest = &after[2..];
-            }
-            None => {
+        if let Some((two, byte)) = digits.and_then(|two| Some((two, u8::from_str_radix(two, 16).ok()?))) {
+            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+                decoded.push(char::from(byte));
+            } else {
                 decoded.push('%');
-                rest = after;
+                decoded.push_str(&two.to_ascii_uppercase());
             }
+            rest = &after[2..];
+        } else {
+            decoded.push('%');
+            rest = after;
         }
     }
     decoded.push_str(rest);
