@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::output::{answer, failure, tell};
 use super::{ConfigArgs, block_on, load_or_explain};
 use crate::exit_code::ExitCode;
-use crate::kafka::{metadata, try_out};
+use crate::kafka::metadata;
 use crate::settings::{Credential, Loaded, Settings, summary};
 use crate::upstream::{Dialer, TokenSource};
 
@@ -39,13 +39,6 @@ fn checked(args: &CheckArgs) -> Result<usize, ExitCode> {
     let Loaded { settings, warnings } = load_or_explain(&args.config.config)?;
     for warning in &warnings {
         tell(format_args!("warning: {warning}"));
-    }
-    if let Err(error) = try_out(&settings.kafka) {
-        tell(format_args!(
-            "livestreamd: the configuration {} cannot be used:\n  {error}",
-            args.config.config.display()
-        ));
-        return Err(ExitCode::Configuration);
     }
     answer(summary(&settings))?;
     if args.connect {

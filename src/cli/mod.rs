@@ -6,23 +6,18 @@
 //! | [`check`] | validates a configuration, and asks Kafka and the token endpoint |
 //! | [`simulate`] | a Live Stream service for people without a contract |
 //! | [`demo`] | everything in one process |
-
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command line talks to people"
-)]
+//!
+//! [`output`] is what they talk to people by, and [`signals`] how people tell them to end.
 
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::future::Future;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
 use crate::exit_code::ExitCode;
-use crate::kafka::config::client_config;
+use crate::kafka::try_out;
 use crate::settings::{Loaded, environment, load};
 
 mod check;
@@ -31,6 +26,8 @@ mod output;
 mod run;
 mod signals;
 mod simulate;
+
+use output::{failure, tell};
 
 const DEFAULT_CONFIG: &str = "/etc/livestreamd/livestreamd.toml";
 
@@ -94,19 +91,19 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Loads the configuration, or prints all its faults.
 fn load_or_explain(path: &Path) -> Result<Loaded, ExitCode> {
     let loaded = load(path, environment()).map_err(|faults| explain(path, &faults))?;
-    // Kafka's own properties are known to librdkafka alone.
-    client_config(&loaded.settings.kafka).map_err(|faults| explain(path, &faults))?;
+    // What is wrong with Kafka's own properties, and with the files that they name, librdkafka alone can tell.
+    try_out(&loaded.settings.kafka).map_err(|faults| explain(path, faults.to_string().lines()))?;
     Ok(loaded)
 }
 
 /// Says what is wrong with the configuration.
 fn explain(path: &Path, faults: impl IntoIterator<Item = impl Display>) -> ExitCode {
-    complain(&format!(
+    tell(format_args!(
         "livestreamd: the configuration {} cannot be used:",
         path.display()
     ));
     for fault in faults {
-        complain(&format!("  {fault}"));
+        tell(format_args!("  {fault}"));
     }
     ExitCode::Configuration
 }
@@ -121,15 +118,4 @@ fn block_on<T>(work: impl Future<Output = T>) -> Result<T, ExitCode> {
     // Whatever still blocks a thread, such as a lookup of a name, must not hold the exit up.
     runtime.shutdown_background();
     Ok(result)
-}
-
-/// Says what went wrong.
-fn failure(error: &dyn std::fmt::Display) -> ExitCode {
-    complain(&format!("livestreamd: {error}"));
-    ExitCode::Failure
-}
-
-/// Writes a line to standard error. Whether anybody can read it is not our affair: `eprintln!` would panic where nobody can.
-fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }

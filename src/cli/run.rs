@@ -1,6 +1,7 @@
 //! `livestreamd run`: the daemon.
 
-use super::{ConfigArgs, block_on, failure, load_or_explain, signals};
+use super::output::failure;
+use super::{ConfigArgs, block_on, load_or_explain, signals};
 use crate::app::Daemon;
 use crate::exit_code::ExitCode;
 use crate::settings::Loaded;
