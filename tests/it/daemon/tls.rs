@@ -165,8 +165,7 @@ async fn a_certificate_that_is_not_accepted_leaves_nothing_behind_and_is_explain
         simulators.push(simulator);
     }
     // The token endpoint has a certificate too.
-    let (name, _, _) = &cases[0];
-    config.stream_at("token", &simulators[0].url_api2(name), &simulators[0].token_url(), "");
+    config.stream_at("token", &simulators[0].url("token"), &simulators[0].token_url(), "");
     let started = Instant::now();
     let trial = config.start();
     let checks = cases.clone().map(|(name, _, words)| {
