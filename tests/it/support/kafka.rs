@@ -80,7 +80,7 @@ impl Kafka {
         &self.addr
     }
 
-    /// Makes a topic with one copy of everything. Panics if it cannot be made.
+    /// Makes a topic with one copy of everything; it can be used when this returns. Panics if it cannot be made.
     #[track_caller]
     pub fn create_topic(&self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
         let admin: AdminClient<_> = self.client().create().expect("an admin client can be made");
@@ -94,6 +94,19 @@ impl Kafka {
         let created = block_on(admin.create_topics([&topic], &options));
         for result in created.expect("the broker can be asked for a topic") {
             result.unwrap_or_else(|(name, why)| panic!("topic {name} could not be made: {why}"));
+        }
+        // The controller has it now; the broker that clients ask hears of it a moment later.
+        let is_there = |metadata: &Metadata| {
+            let topics = metadata.topics().iter();
+            topics.map(|topic| topic.partitions().len()).sum::<usize>() == partitions as usize
+        };
+        let deadline = Instant::now() + REQUEST_LIMIT;
+        while !admin
+            .inner()
+            .fetch_metadata(Some(name), REQUEST_LIMIT)
+            .is_ok_and(|metadata| is_there(&metadata))
+        {
+            assert!(Instant::now() < deadline, "topic {name} was made, and is not there");
         }
     }
 
