@@ -179,6 +179,19 @@ impl Trial {
         judge::judge(self.ledger(), stream, rules, &self.hits(stream), &dead_letters)
     }
 
+    /// The first thing in a text that looks like an access token of the service, or like the beginning of one.
+    pub fn token_in<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let token = self.simulator.issue_token();
+        let (prefix, _) = token.split_at(token.find('-').expect("tokens have a prefix") + 1);
+        text.match_indices(prefix).find_map(|(at, _)| {
+            let digits = text[at + prefix.len()..]
+                .bytes()
+                .take_while(u8::is_ascii_hexdigit)
+                .count();
+            (digits >= 8).then(|| &text[at..at + prefix.len() + digits])
+        })
+    }
+
     /// Panics if an attempt came early, by the service's clock.
     #[track_caller]
     pub fn assert_none_was_early(&self) {
