@@ -7,12 +7,14 @@
 //! | pure | [`lifecycle`] | when may a connection slot connect? |
 //! | pure | [`framing`] | compressed bytes in, whole records out |
 //! | pure | [`hit`] | the ids in a record, and whether it is a hit at all |
+//! | pure | [`dedup`] | has this hit been there before? |
 //! | settings | [`settings`] | configuration: every fault at once, or typed settings |
 //! | telemetry | [`telemetry`] | logs, counts and the state of each stream, for people to see |
 //! | edge | [`clock`] | time since boot, and the name of the boot |
 //! | edge | [`state_dir`] | the directory on disk: private, and held by one daemon |
 //! | edge | [`leases`] | what a slot must remember across restarts, durable before a connect goes out |
 //! | edge | [`journal`] | the queue between reading and forwarding |
+//! | edge | [`id_store`] | the ids of what is delivered, so that a restart forgets none |
 //! | edge | [`upstream`] | token, request, redirects, and the body of a Live Stream connection |
 //! | edge | [`kafka`] | the producer, and the forwarder that moves the cursor |
 //! | edge | [`simulator`] | a Live Stream service for trials and tests |
@@ -26,11 +28,13 @@ pub mod app;
 #[cfg(feature = "kafka")]
 pub mod cli;
 pub mod clock;
+pub mod dedup;
 #[cfg(feature = "kafka")]
 pub mod demo;
 pub mod exit_code;
 pub mod framing;
 pub mod hit;
+pub mod id_store;
 pub mod journal;
 #[cfg(feature = "kafka")]
 pub mod kafka;

@@ -19,6 +19,7 @@ const FLOORS: &[&[&str]] = &[
         "state_dir",
         "leases",
         "journal",
+        "id_store",
         "upstream",
         "kafka",
         "simulator",
@@ -31,7 +32,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Time is an argument here, and the world is somewhere else.
-const PURE: &[&str] = &["lifecycle", "framing", "hit"];
+const PURE: &[&str] = &["lifecycle", "framing", "hit", "dedup"];
 
 /// Used from every floor, and using nothing.
 const ANYWHERE: &[&str] = &["exit_code"];
@@ -45,6 +46,8 @@ const SIDEWAYS: &[(&str, &str, &str)] = &[
     ("kafka", "clock", "deliveries are counted in its time"),
     ("leases", "state_dir", "leases live there"),
     ("journal", "state_dir", "segments live there"),
+    ("id_store", "state_dir", "ids live there"),
+    ("id_store", "journal", "ids belong to positions and a cursor"),
     ("kafka", "journal", "the forwarder tails the journal"),
     ("demo", "app", "the demonstration runs the daemon"),
 ];
