@@ -200,6 +200,15 @@ fn no_insert_moves_more_than_a_small_part_of_the_window() {
 }
 
 #[test]
+fn the_default_bound_takes_up_no_more_memory_than_is_said() {
+    let max_ids = crate::settings::defaults::DEDUP_MAX_IDS;
+    let mut window = Window::new(Limits { max_ids, ..LIMITS });
+    fill(&mut window, 0..max_ids as u64, 0);
+    assert_eq!((window.ids(), window.shortened()), (max_ids, 0));
+    assert!(window.memory() <= 40 * max_ids, "{} bytes", window.memory());
+}
+
+#[test]
 fn memory_follows_the_rate_down_again() {
     let mut window = Window::new(Limits {
         max_ids: 400_000,

@@ -115,6 +115,12 @@ pub const DEDUP_WINDOW: Duration = Duration::from_secs(15 * MINUTE);
 /// Under a second nothing is caught; past a day the ids fill the memory.
 pub(super) const DEDUP_WINDOWS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * HOUR);
 
+/// A window of 15 minutes at 970 hits a second, twice, because ids go half by half; and as many as tables of 66 MiB hold (measured).
+/// A busier stream is remembered for a shorter time, and says so.
+pub const DEDUP_MAX_IDS: usize = 1_750_000;
+/// Under a thousand a burst after a reconnect is too much already; past a hundred million the tables take up 4 GiB.
+pub(super) const DEDUP_ID_COUNTS: RangeInclusive<usize> = 1000..=100_000_000;
+
 /// This machine only: whoever wants it seen from elsewhere says so.
 pub const ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9600);
 

@@ -151,9 +151,11 @@ fn dedup(section: &mut Section<'_>) -> Result<DedupSettings, Reported> {
     ];
     let mode = section.choice("mode", &modes);
     let window = section.duration("window", defaults::DEDUP_WINDOWS);
+    let max_ids = section.number("max_ids", defaults::DEDUP_ID_COUNTS);
     Ok(DedupSettings {
         mode: mode?.map_or(DedupMode::Drop, |found| found.value),
         window: window?.map_or(defaults::DEDUP_WINDOW, |found| found.value),
+        max_ids: max_ids?.map_or(defaults::DEDUP_MAX_IDS, |found| found.value),
     })
 }
 

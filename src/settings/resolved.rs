@@ -158,6 +158,8 @@ pub struct DedupSettings {
     pub mode: DedupMode,
     /// For how long ids are remembered.
     pub window: Duration,
+    /// How many ids of a stream are remembered at most, 40 bytes each.
+    pub max_ids: usize,
 }
 
 /// What happens to a repeated hit.

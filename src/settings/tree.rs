@@ -5,7 +5,9 @@
 //! as what is wanted.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -180,12 +182,15 @@ impl<'r> Section<'r> {
     }
 
     /// A whole number.
-    pub(super) fn number(&mut self, key: &'static str, range: RangeInclusive<u16>) -> Maybe<u16> {
+    pub(super) fn number<N>(&mut self, key: &'static str, range: RangeInclusive<N>) -> Maybe<N>
+    where
+        N: FromStr + TryFrom<i128> + PartialOrd + Display,
+    {
         self.found(key, true, |value| {
             let number = if let Some(text) = text_of_variable(&value) {
                 text.trim().parse().ok()
             } else if let Some(number) = whole(&value.kind) {
-                u16::try_from(number).ok()
+                N::try_from(number).ok()
             } else {
                 return Err(format!("{} stands where a whole number belongs", noun(&value.kind)));
             };

@@ -16,8 +16,8 @@ fn what_is_not_set_is_what_the_design_says() {
     assert_eq!(settings.journal.sync_interval, Duration::from_millis(100));
     assert_eq!(settings.journal.max_bytes, 20 * 1024 * 1024 * 1024);
     assert_eq!(
-        (settings.dedup.mode, settings.dedup.window),
-        (DedupMode::Drop, Duration::from_mins(15))
+        (settings.dedup.mode, settings.dedup.window, settings.dedup.max_ids),
+        (DedupMode::Drop, Duration::from_mins(15), 1_750_000)
     );
     assert_eq!(settings.admin.listen.to_string(), "127.0.0.1:9600");
     assert_eq!(

@@ -333,6 +333,16 @@ fn a_time_or_size_that_makes_no_sense_is_refused() {
         ),
         (with("[dedup]\nwindow = \"0s\""), "dedup.window", "it may be 1s to 1day"),
         (
+            with("[dedup]\nmax_ids = 999"),
+            "dedup.max_ids",
+            "must be a whole number from 1000 to 100000000",
+        ),
+        (
+            with("[dedup]\nmax_ids = 100000001"),
+            "dedup.max_ids",
+            "must be a whole number from 1000 to 100000000",
+        ),
+        (
             with("[dedup]\nwindow = \"25h\""),
             "dedup.window",
             "it may be 1s to 1day",
