@@ -8,9 +8,9 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::journal::Journal;
-use crate::kafka::{ForwarderSettings, Producer, forward};
+use crate::kafka::{ForwarderSettings, Producer, Repeats, forward};
 use crate::leases::LeaseDir;
-use crate::settings::{Settings, StreamSettings};
+use crate::settings::{DedupSettings, Settings, StreamSettings};
 use crate::stream::revival::keep_alive;
 use crate::stream::{SlotDriver, Stop, StopSwitch, stop_switch};
 use crate::telemetry::StreamStatus;
@@ -75,6 +75,7 @@ impl Supervisor {
                 stream: Arc::new(stream.clone()),
                 tokens: tokens.of(stream),
                 journal: journal.clone(),
+                dedup: settings.dedup.clone(),
                 status: status.clone(),
                 staggers: (0..stream.connections).map(|_| stagger.next()).collect(),
                 shared: shared.clone(),
@@ -125,6 +126,7 @@ struct StreamParts<C: Connector> {
     stream: Arc<StreamSettings>,
     tokens: Arc<TokenSource<C>>,
     journal: Arc<Journal>,
+    dedup: DedupSettings,
     status: StreamStatus,
     staggers: Vec<Duration>,
     shared: Arc<Shared<C>>,
@@ -184,8 +186,10 @@ impl<C: Connector> StreamParts<C> {
             let settings = ForwarderSettings::from(&*self.stream);
             let (journal, producer) = (self.journal.clone(), self.shared.producer.clone());
             let counters = self.status.counters.clone();
+            // This journal's positions begin anew with each start: ids from before would belong to other records.
+            let repeats = Repeats::in_memory(&self.stream.name, &self.dedup);
             async move {
-                forward(settings, journal, producer, counters).await;
+                forward(settings, journal, producer, counters, repeats).await;
             }
         };
         let failed = |pause: Duration| {

@@ -25,6 +25,8 @@ use super::link::{Lane, Sent};
 use super::log_digest::LogDigest;
 use super::parcel::{Parcel, Texts};
 use super::producer::{Pace, Producer, ProducerError};
+use super::repeats::Repeats;
+use crate::dedup::Verdict;
 use crate::hit::{Hit, inspect, records};
 use crate::journal::{Batch, BatchKind, DEFAULT_CURSOR, Journal, Position};
 use crate::settings::{MessageKey, StreamSettings};
@@ -66,6 +68,9 @@ pub struct ForwardEnd {
 
 /// Forwards the stream until its journal is closed and everything in it is delivered. Retries for as long as that takes.
 ///
+/// Duplicates that `repeats` finds are left out, or marked, as it was told; the cursor passes what is left out with the record before
+/// it, so not before the first copy, which is delivered then.
+///
 /// Dropping the future is safe at any time: the cursor stands where everything before it is delivered. What is delivered beyond it
 /// is then produced again by the next forwarder.
 pub async fn forward(
@@ -73,6 +78,7 @@ pub async fn forward(
     journal: Arc<Journal>,
     producer: Arc<Producer>,
     counters: Arc<StreamCounters>,
+    repeats: Option<Repeats>,
 ) -> ForwardEnd {
     let counted_to = journal.cursor(DEFAULT_CURSOR);
     Forwarder {
@@ -80,6 +86,7 @@ pub async fn forward(
         journal,
         producer,
         counters,
+        repeats,
         counted_to,
         failures: 0,
         texts: Texts::default(),
@@ -95,6 +102,8 @@ struct Forwarder<'s> {
     journal: Arc<Journal>,
     producer: Arc<Producer>,
     counters: Arc<StreamCounters>,
+    /// `None` if duplicates are not looked for.
+    repeats: Option<Repeats>,
     /// Up to where records have been counted: replays count none again.
     counted_to: Position,
     /// Failures in a row, without any delivery between them.
@@ -197,6 +206,9 @@ impl Forwarder<'_> {
             Mode::InBatches => Pace::InBatches,
             Mode::OneByOne { .. } => Pace::OneByOne,
         };
+        if let Some(repeats) = &mut self.repeats {
+            repeats.rewind();
+        }
         let lane = self.producer.lane(pace, cursor).await?;
         let result = self.produce_from(cursor, &lane, mode).await;
         if let Err(failure) = &result
@@ -277,10 +289,19 @@ impl Forwarder<'_> {
                         continue;
                     }
                     let parcel = match inspect(record.bytes) {
-                        Ok(hit) => Parcel::Hit {
-                            bytes: record.bytes,
-                            hit,
-                        },
+                        Ok(hit) => {
+                            let duplicate = self.is_duplicate(&hit, record.bytes, start, received_ms);
+                            if duplicate && !self.repeats.as_ref().is_some_and(Repeats::are_marked) {
+                                self.count_left_out(start, end);
+                                lane.skip(end);
+                                continue;
+                            }
+                            Parcel::Hit {
+                                bytes: record.bytes,
+                                hit,
+                                duplicate,
+                            }
+                        }
                         Err(reason) => Parcel::DeadLetter {
                             bytes: record.bytes,
                             length: None,
@@ -302,6 +323,31 @@ impl Forwarder<'_> {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Whether a copy of the hit stands before it. Asked once for each time that the record comes by.
+    fn is_duplicate(&mut self, hit: &Hit, record: &[u8], start: Position, received_ms: u64) -> bool {
+        let is_new = self.is_new(start);
+        let (Some(repeats), Some(id)) = (&mut self.repeats, hit.hit_id) else {
+            return false;
+        };
+        let (found, duplicate) = match repeats.judge(id, record, start, received_ms) {
+            Verdict::First => return false,
+            Verdict::Twin => (&self.counters.twins, false),
+            Verdict::Duplicate { .. } => (&self.counters.duplicates, true),
+        };
+        if is_new {
+            found.one();
+        }
+        duplicate
+    }
+
+    /// Counts a hit that is not forwarded.
+    fn count_left_out(&mut self, start: Position, end: Position) {
+        if self.is_new(start) {
+            self.counters.hits.one();
+            self.counted_to = end;
         }
     }
 
@@ -395,6 +441,9 @@ impl Forwarder<'_> {
         }
         self.counters.delivered.add(progress.delivered);
         self.counters.delivery_failures.add(progress.failures);
+        if let Some(repeats) = &mut self.repeats {
+            repeats.before_the_cursor_moves(progress.cursor, &self.counters);
+        }
         self.journal.advance(DEFAULT_CURSOR, progress.cursor);
     }
 

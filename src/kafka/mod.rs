@@ -9,6 +9,7 @@
 //! | `link` | one librdkafka producer, its poll thread, and a lane on it for each stream |
 //! | [`producer`] | [`Producer`]: the link in use, built anew after a fatal error |
 //! | `parcel` | what is produced for a record: topic, key, headers, value |
+//! | [`repeats`] | [`Repeats`]: which hits were there before |
 //! | [`forwarder`] | [`forward`]: tails a journal into Kafka |
 //! | [`metadata`] | what `check` asks of librdkafka and of a cluster |
 //!
@@ -23,8 +24,10 @@ pub mod log_digest;
 pub mod metadata;
 mod parcel;
 pub mod producer;
+pub mod repeats;
 
 pub use config::PropertyFault;
 pub use forwarder::{ForwardEnd, ForwarderSettings, forward};
 pub use metadata::{ClusterInfo, metadata, try_out};
 pub use producer::Producer;
+pub use repeats::Repeats;

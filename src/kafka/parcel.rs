@@ -22,6 +22,8 @@ pub(super) enum Parcel<'a> {
         bytes: &'a [u8],
         /// Its ids.
         hit: Hit,
+        /// True for a copy of a hit before it.
+        duplicate: bool,
     },
     /// What is not a hit, or does not fit.
     DeadLetter {
@@ -41,7 +43,7 @@ impl<'a> Parcel<'a> {
     /// out.
     pub(super) fn smaller(self) -> Option<Self> {
         match self {
-            Self::Hit { bytes, hit } => Some(Self::DeadLetter {
+            Self::Hit { bytes, hit, .. } => Some(Self::DeadLetter {
                 bytes: first(bytes, FIRST_BYTES),
                 length: Some(bytes.len() as u64),
                 reason: DeadLetterReason::TooLargeForKafka,
@@ -92,7 +94,11 @@ impl<'a> Parcel<'a> {
 impl fmt::Debug for Parcel<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Hit { bytes, hit: _ } => f
+            Self::Hit {
+                bytes,
+                hit: _,
+                duplicate: _,
+            } => f
                 .debug_struct("Hit")
                 .field("length", &bytes.len())
                 .finish_non_exhaustive(),
@@ -137,7 +143,10 @@ impl Texts {
             headers = header(headers, "livestream.hit_id", write_id(hit_id, id));
         }
         let (topic, key) = match parcel {
-            Parcel::Hit { hit, .. } => {
+            Parcel::Hit { hit, duplicate, .. } => {
+                if duplicate {
+                    headers = header(headers, "livestream.duplicate", "true");
+                }
                 let key = match settings.key {
                     MessageKey::Visitor => hit.visitor_id.map(|id| write_id(key, id)),
                     MessageKey::Hit => hit.hit_id.map(|id| write_id(key, id)),
@@ -190,7 +199,11 @@ mod tests {
             hit_id: Some((1, 2)),
             visitor_id: None,
         };
-        let mut parcel = Parcel::Hit { bytes: &record, hit };
+        let mut parcel = Parcel::Hit {
+            bytes: &record,
+            hit,
+            duplicate: false,
+        };
         let mut sizes = vec![parcel.size()];
         while let Some(smaller) = parcel.smaller() {
             let Parcel::DeadLetter {

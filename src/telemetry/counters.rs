@@ -98,6 +98,12 @@ counters! {
     hits_without_ids,
     /// Hits among them without a usable visitor id.
     hits_without_visitor,
+    /// Hits among them of which a copy, ids and bytes, stood before them.
+    duplicates,
+    /// Hits among them with the ids of another one and other bytes.
+    twins,
+    /// Times that ids were forgotten before `dedup.window` was over, because `dedup.max_ids` was reached.
+    dedup_window_shortened,
     /// Records that were nothing but a line ending.
     empty_records,
     /// Records that the cursor has passed because Kafka has them, dead letters included.

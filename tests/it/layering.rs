@@ -49,6 +49,7 @@ const SIDEWAYS: &[(&str, &str, &str)] = &[
     ("id_store", "state_dir", "ids live there"),
     ("id_store", "journal", "ids belong to positions and a cursor"),
     ("kafka", "journal", "the forwarder tails the journal"),
+    ("kafka", "id_store", "ids are on disk before the cursor passes them"),
     ("demo", "app", "the demonstration runs the daemon"),
 ];
 
