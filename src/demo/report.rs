@@ -198,7 +198,7 @@ impl Report {
         }
         writeln!(
             out,
-            "\nduplicates: sent again by the service after a reconnect, or by us after a failure."
+            "\nduplicates: sent again by us after a failure; what the service sends again is left out."
         )?;
         writeln!(
             out,

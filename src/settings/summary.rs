@@ -31,16 +31,8 @@ fn write(out: &mut String, settings: &Settings) -> fmt::Result {
         time(journal.sync_interval)
     )?;
     match settings.dedup.mode {
-        DedupMode::Drop => writeln!(
-            out,
-            "dedup         drop repeats within {} (not in effect yet)",
-            time(settings.dedup.window)
-        )?,
-        DedupMode::Mark => writeln!(
-            out,
-            "dedup         mark repeats within {} (not in effect yet)",
-            time(settings.dedup.window)
-        )?,
+        DedupMode::Drop => writeln!(out, "dedup         drop repeats within {}", time(settings.dedup.window))?,
+        DedupMode::Mark => writeln!(out, "dedup         mark repeats within {}", time(settings.dedup.window))?,
         DedupMode::Off => writeln!(out, "dedup         off")?,
     }
     writeln!(out, "admin         http://{} (not served yet)", settings.admin.listen)?;
