@@ -5,10 +5,10 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Directories hold hits and URLs: nobody else's business.
-const PRIVATE_DIR: u32 = 0o700;
-/// Likewise.
-const PRIVATE_FILE: u32 = 0o600;
+/// The mode of directories: they hold hits and URLs, nobody else's business.
+pub const PRIVATE_DIR: u32 = 0o700;
+/// The mode of files, likewise.
+pub const PRIVATE_FILE: u32 = 0o600;
 
 /// `state_dir`, locked. The lock is the kernel's (`flock`) and ends with the process, however that ends.
 #[derive(Debug)]

@@ -11,6 +11,8 @@
 //! and drops nothing; a position is never used twice, and a cursor never goes back.
 
 pub mod batch;
+pub mod files;
+pub mod format;
 pub mod memory;
 pub mod position;
 
