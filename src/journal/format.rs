@@ -26,7 +26,6 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use memchr::memmem;
 use thiserror::Error;
 
 use super::batch::HEADER_BYTES;
@@ -133,14 +132,6 @@ pub fn decode(bytes: &Bytes, position: Position) -> Result<Batch, NoBatch> {
     })
 }
 
-/// The offset of the first batch in `bytes` that is whole, also of a newer version.
-pub fn find(bytes: &[u8]) -> Option<usize> {
-    memmem::find_iter(bytes, &MAGIC).find(|at| match checked(&bytes[*at..]) {
-        Ok(_) | Err(NoBatch::TooNew(_)) => true,
-        Err(NoBatch::Short(_) | NoBatch::Magic | NoBatch::Checksum | NoBatch::Unknown { .. }) => false,
-    })
-}
-
 /// The size of the batch that `bytes` begin with, if its checksum is right and its version is known.
 fn checked(bytes: &[u8]) -> Result<usize, NoBatch> {
     let size = size(bytes)?;
@@ -233,8 +224,7 @@ mod tests {
             bytes: Bytes::from_static(b"a\n"),
         };
         let newer = with_version(&batch, 2);
-        assert_eq!(decode(&newer.clone().into(), Position(0)), Err(NoBatch::TooNew(2)));
-        assert_eq!(find(&newer), Some(0));
+        assert_eq!(decode(&newer.into(), Position(0)), Err(NoBatch::TooNew(2)));
         let mut flipped = encoded(&batch);
         flipped[VERSION_AT] = 2;
         assert_eq!(decode(&flipped.into(), Position(0)), Err(NoBatch::Checksum));
@@ -286,16 +276,7 @@ mod tests {
         #[test]
         fn arbitrary_bytes_are_no_batch_and_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), as_batch in any::<bool>()) {
             let bytes = if as_batch { [&MAGIC[..], &bytes].concat() } else { bytes };
-            prop_assert_eq!(find(&bytes), None);
             prop_assert!(decode(&bytes.into(), Position(u64::MAX)).is_err());
-        }
-
-        #[test]
-        fn the_first_whole_batch_is_found_after_anything(before in prop::collection::vec(any::<u8>(), 0..100), cut in new_batch(), batch in new_batch()) {
-            let mut torn = encoded(&cut);
-            torn.truncate(torn.len() / 2);
-            let found = find(&[&before[..], &torn, &encoded(&batch)].concat());
-            prop_assert_eq!(found, Some(before.len() + torn.len()));
         }
     }
 }

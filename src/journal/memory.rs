@@ -1,25 +1,17 @@
-//! The journal, held in memory and bounded by bytes. A restart forgets it; everything else is as the durable journal will have it.
+//! The journal of one stream, held in memory and bounded by bytes. A restart forgets it; everything else is as the durable one has it. For
+//! tests, which need neither a disk nor threads beside their virtual time.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use thiserror::Error;
 use tokio::sync::{Notify, Semaphore};
 
-use super::{Batch, DEFAULT_CURSOR, NewBatch, Position};
+use super::{AppendError, Batch, DEFAULT_CURSOR, NewBatch, Position};
 
-/// Why a batch was not appended. Nothing of it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum AppendError {
-    /// [`Journal::close`] was called.
-    #[error("the journal is closed")]
-    Closed,
-}
-
-/// One stream's journal, shared by its connection slots, which append, and by one forwarder for each cursor.
+/// One stream's journal in memory.
 #[derive(Debug)]
-pub struct Journal {
+pub struct Memory {
     max_bytes: u64,
     /// A permit for each byte that may still be appended. Its queue is what makes waiting writers take turns.
     room: Semaphore,
@@ -40,9 +32,9 @@ struct State {
     closed: bool,
 }
 
-impl Journal {
+impl Memory {
     /// An empty journal that holds up to `max_bytes`, headers included; at least enough for one batch, whatever its size.
-    pub fn in_memory(max_bytes: u64) -> Self {
+    pub fn new(max_bytes: u64) -> Self {
         let max_bytes = max_bytes.clamp(1, MOST_BYTES);
         Self {
             max_bytes,
@@ -58,13 +50,7 @@ impl Journal {
         }
     }
 
-    /// Appends a batch, and says where it stands. While the journal is full this waits, and those who wait take turns in the
-    /// order in which they came. A batch larger than the whole journal waits until that is empty.
-    ///
-    /// Dropping the future is safe: then either all of the batch was appended, or nothing.
-    ///
-    /// # Errors
-    /// [`AppendError::Closed`], also for those who wait when the journal is closed.
+    /// See [`super::Journal::append`].
     pub async fn append(&self, batch: NewBatch) -> Result<Position, AppendError> {
         let permits = self.permits(batch.size());
         let permit = if let Ok(permit) = self.room.try_acquire_many(permits) {
@@ -88,24 +74,23 @@ impl Journal {
         Ok(position)
     }
 
-    /// True while an append waits for room.
+    /// See [`super::Journal::is_full`].
     pub fn is_full(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// How many bytes, headers included, the slowest cursor has before it.
+    /// See [`super::Journal::backlog_bytes`].
     pub fn backlog_bytes(&self) -> u64 {
         let state = self.state();
         state.end.since(state.slowest())
     }
 
-    /// The position that the next append gets.
+    /// See [`super::Journal::end`].
     pub fn end(&self) -> Position {
         self.state().end
     }
 
-    /// The batch that holds `from`, or the first one after it. Waits for it to be appended; `None` once the journal is closed and
-    /// there is no such batch.
+    /// See [`super::Journal::next`].
     pub async fn next(&self, from: Position) -> Option<Arc<Batch>> {
         loop {
             // Made before looking, so that no append goes unnoticed between looking and waiting.
@@ -124,7 +109,7 @@ impl Journal {
         }
     }
 
-    /// Where the named cursor stands: everything before is delivered. A new name starts at the oldest batch still here.
+    /// See [`super::Journal::cursor`].
     pub fn cursor(&self, name: &str) -> Position {
         let mut state = self.state();
         if let Some(cursor) = state.cursors.get(name) {
@@ -135,8 +120,7 @@ impl Journal {
         oldest
     }
 
-    /// Moves the named cursor on to `position`, and frees what every cursor has passed. A cursor never goes back, nor beyond what
-    /// was appended.
+    /// See [`super::Journal::advance`].
     pub fn advance(&self, name: &str, position: Position) {
         let mut state = self.state();
         let position = position.min(state.end);
@@ -155,7 +139,7 @@ impl Journal {
         self.room.add_permits(freed);
     }
 
-    /// Refuses further appends. What is here can still be read, and the readers learn when they have come to the end.
+    /// See [`super::Journal::close`].
     pub fn close(&self) {
         self.state().closed = true;
         self.room.close();

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::super::BatchKind;
 use super::super::batch::HEADER_BYTES;
 use super::*;
+use crate::journal::Journal;
 
 fn batch(length: usize, slot: u8) -> NewBatch {
     NewBatch {

@@ -4,21 +4,47 @@
 //! | --- | --- |
 //! | [`position`] | [`Position`]: where a batch or a record stands, for good |
 //! | [`batch`] | [`NewBatch`] and [`Batch`]: what one drain of the socket brought |
-//! | [`memory`] | [`Journal`]: append, read from a position, move a cursor |
+//! | [`journal`] | [`Journal`]: append, read from a position, move a cursor |
+//! | [`directory`] | [`Journals`]: the journals of all streams on disk |
+//! | [`durable`], [`tail`] | a journal on disk, as the async side sees it; what of it is in memory |
+//! | [`engine`] | the threads that write and sync |
+//! | [`room`] | how much may be appended |
+//! | [`store`], [`recovery`], [`work`] | segments and cursors, without threads or waiting; how they are opened |
+//! | [`segment`], [`cursor`], [`walk`] | a segment, a cursor file, and the way through a segment |
+//! | [`format`] | a batch as bytes on disk |
+//! | [`files`] | the file operations that all this needs |
+//! | [`memory`] | a journal in memory, for tests |
 //!
 //! The connections of a stream append; a forwarder reads from its cursor on, and moves the cursor over what is delivered. Promise:
 //! what was appended is handed out unchanged and in order until every cursor has passed it; a full journal makes its writers wait
 //! and drops nothing; a position is never used twice, and a cursor never goes back.
 
 pub mod batch;
+pub mod cursor;
+pub mod directory;
+pub mod durable;
+pub mod engine;
 pub mod files;
 pub mod format;
+#[expect(clippy::module_inception, reason = "it holds the type of that name")]
+pub mod journal;
 pub mod memory;
 pub mod position;
+pub mod recovery;
+pub mod room;
+pub mod segment;
+pub mod store;
+pub mod tail;
+pub mod walk;
+pub mod work;
 
 pub use batch::{Batch, BatchKind, NewBatch};
-pub use memory::{AppendError, Journal};
+pub use directory::{Journals, JournalsSettings};
+pub use journal::{AppendError, Condition, Journal, JournalStatus};
 pub use position::Position;
 
 /// The cursor of the one output that a stream has today. Cursors have names because several outputs will come.
 pub const DEFAULT_CURSOR: &str = "default";
+
+#[cfg(test)]
+mod tests;

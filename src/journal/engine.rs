@@ -1,0 +1,202 @@
+//! The two threads that write and sync the journals of all streams.
+//!
+//! One writer thread, because a write of one drain is cheap and a batch more in the same write is nearly free: what several connections
+//! bring while a write is under way goes out in the next. One syncer thread, so that a sync, which takes milliseconds or worse, holds up
+//! no write. All streams share one disk, so more threads would only wait side by side.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::durable::{DISK_RETRY, Durable};
+
+/// The threads' common ground.
+#[derive(Debug, Default)]
+pub struct Engine {
+    write: Mutex<WriteState>,
+    to_write: Condvar,
+    sync: Mutex<SyncState>,
+    to_sync: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct WriteState {
+    /// Those with something to write, each once.
+    ready: VecDeque<Arc<Durable>>,
+    /// Those to be tried again later.
+    later: Vec<(Instant, Arc<Durable>)>,
+    stopped: bool,
+}
+
+#[derive(Debug, Default)]
+struct SyncState {
+    journals: Vec<Arc<Durable>>,
+    hurry: bool,
+    stopped: bool,
+}
+
+/// The threads, running.
+#[derive(Debug)]
+pub struct Threads {
+    engine: Arc<Engine>,
+    writer: Option<JoinHandle<()>>,
+    syncer: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// The journal has something to write.
+    pub fn write(&self, journal: &Arc<Durable>) {
+        let mut state = lock(&self.write);
+        let known = state.ready.iter().any(|ready| Arc::ptr_eq(ready, journal));
+        let waits = !journal.is_closed() && state.later.iter().any(|(_, later)| Arc::ptr_eq(later, journal));
+        if !known && !waits {
+            state.ready.push_back(Arc::clone(journal));
+            drop(state);
+            self.to_write.notify_one();
+        }
+    }
+
+    /// The journal's disk is in trouble: it is tried again after a while.
+    pub fn retry(&self, journal: &Arc<Durable>) {
+        let mut state = lock(&self.write);
+        if !state.later.iter().any(|(_, later)| Arc::ptr_eq(later, journal)) {
+            state.later.push((Instant::now() + DISK_RETRY, Arc::clone(journal)));
+            drop(state);
+            self.to_write.notify_one();
+        }
+    }
+
+    /// Somebody waits for room.
+    pub fn hurry(&self) {
+        lock(&self.sync).hurry = true;
+        self.to_sync.notify_one();
+    }
+
+    /// Syncs this journal too from now on.
+    pub fn adopt(&self, journal: Arc<Durable>) {
+        lock(&self.sync).journals.push(journal);
+    }
+
+    fn run_writer(&self) {
+        while let Some(journals) = self.next_to_write() {
+            for journal in journals {
+                if journal.write_out() {
+                    self.retry(&journal);
+                }
+            }
+        }
+    }
+
+    /// Waits for journals with something to write; none when stopped.
+    fn next_to_write(&self) -> Option<Vec<Arc<Durable>>> {
+        let mut state = lock(&self.write);
+        loop {
+            let now = Instant::now();
+            let mut due: Vec<Arc<Durable>> = state.ready.drain(..).collect();
+            let (ready, later) = std::mem::take(&mut state.later)
+                .into_iter()
+                .partition(|(at, _)| *at <= now);
+            state.later = later;
+            let ready: Vec<(Instant, Arc<Durable>)> = ready;
+            for (_, journal) in ready {
+                if !due.iter().any(|known| Arc::ptr_eq(known, &journal)) {
+                    due.push(journal);
+                }
+            }
+            if !due.is_empty() {
+                return Some(due);
+            }
+            if state.stopped {
+                return None;
+            }
+            let first = state
+                .later
+                .iter()
+                .map(|(at, _)| at.saturating_duration_since(now))
+                .min();
+            state = match first {
+                None => self.to_write.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(wait) => {
+                    let waited = self.to_write.wait_timeout(state, wait);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    fn run_syncer(&self, interval: Duration) {
+        loop {
+            let (journals, stopped) = {
+                let state = lock(&self.sync);
+                let idle = |state: &mut SyncState| !state.hurry && !state.stopped;
+                let waited = self.to_sync.wait_timeout_while(state, interval, idle);
+                let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                state.hurry = false;
+                (state.journals.clone(), state.stopped)
+            };
+            for journal in &journals {
+                journal.sync_round(stopped);
+            }
+            if stopped {
+                return;
+            }
+        }
+    }
+}
+
+impl Threads {
+    /// Starts both.
+    pub fn start(sync_interval: Duration) -> io::Result<Self> {
+        let engine = Arc::new(Engine::default());
+        let (for_writer, for_syncer) = (Arc::clone(&engine), Arc::clone(&engine));
+        let writer = std::thread::Builder::new().name("journal-write".to_owned());
+        let syncer = std::thread::Builder::new().name("journal-sync".to_owned());
+        let mut threads = Self {
+            engine,
+            writer: None,
+            syncer: None,
+        };
+        threads.writer = Some(writer.spawn(move || for_writer.run_writer())?);
+        threads.syncer = Some(syncer.spawn(move || for_syncer.run_syncer(sync_interval))?);
+        Ok(threads)
+    }
+
+    /// What the journals use.
+    pub const fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Writes what is queued, syncs everything, and ends both threads. Blocks for as long as that takes.
+    pub fn stop(&mut self) {
+        lock(&self.engine.write).stopped = true;
+        self.engine.to_write.notify_one();
+        join(self.writer.take());
+        lock(&self.engine.sync).stopped = true;
+        self.engine.to_sync.notify_one();
+        join(self.syncer.take());
+        // The journals know the engine, and it knows them no more.
+        lock(&self.engine.sync).journals.clear();
+        let mut write = lock(&self.engine.write);
+        write.ready.clear();
+        write.later.clear();
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn join(thread: Option<JoinHandle<()>>) {
+    if thread.is_some_and(|thread| thread.join().is_err()) {
+        tracing::error!("a thread of the journal has failed: what it had not written is lost");
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while it holds a lock here, so a poisoned one is as good as any.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,272 @@
+//! Opens a stream's journal: the same after a crash as after an orderly end.
+//!
+//! What a daemon wrote last may be torn, so the end is read and checked: back to the last whole batch, behind which the journal is cut
+//! off. All before that was written earlier and is checked when it is read. Nothing is ever appended to a segment that was there
+//! before, and the next position is past everything that was written and everything that a cursor has passed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::Position;
+use super::cursor::{Content, CursorFile};
+use super::files::{Files, OpenFile, read_full_at, write_all_at};
+use super::format::NoBatch;
+use super::room::Charge;
+use super::segment::{FileName, Segment};
+use super::store::{Fault, Store, StoreSettings};
+use super::walk::{CHUNK_BYTES, Damage, Step, Walk};
+use super::work::set_aside;
+
+/// Why a journal cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// A newer livestreamd has written it.
+    #[error(
+        "{file} is of version {version}, which this livestreamd does not read: run the newer one that wrote it, or move the journal away"
+    )]
+    TooNew {
+        /// The segment or cursor.
+        file: PathBuf,
+        /// Its version.
+        version: u8,
+    },
+    /// The disk refused something.
+    #[error("the journal in {dir} cannot be opened: {error}: see to the disk, and that this user may write there")]
+    Disk {
+        /// The journal.
+        dir: PathBuf,
+        /// What the system said.
+        #[source]
+        error: io::Error,
+    },
+}
+
+impl Store {
+    /// Opens the journal in `settings.dir`, and makes it if there is none. Blocks, for as long as it takes to read a segment.
+    pub fn open(files: Arc<dyn Files>, settings: StoreSettings) -> Result<Self, OpenError> {
+        let opening = Opening {
+            files: &*files,
+            settings: &settings,
+            faults: Vec::new(),
+        };
+        let found = opening.run().map_err(|stop| match stop {
+            Stop::TooNew { file, version } => OpenError::TooNew { file, version },
+            Stop::Disk(error) => OpenError::Disk {
+                dir: settings.dir.clone(),
+                error,
+            },
+        })?;
+        Ok(Self {
+            segments: found.segments,
+            writing: false,
+            end: found.end,
+            cursors: found.cursors,
+            passed: Vec::new(),
+            faults: found.faults,
+            until_lookup: 0,
+            lost: Charge::default(),
+            files,
+            settings,
+        })
+    }
+
+    /// Where the cursors stood.
+    pub fn cursors(&self) -> BTreeMap<String, Position> {
+        let cursors = self.cursors.iter();
+        cursors.map(|(name, cursor)| (name.clone(), cursor.durable())).collect()
+    }
+}
+
+struct Opening<'o> {
+    files: &'o dyn Files,
+    settings: &'o StoreSettings,
+    faults: Vec<Fault>,
+}
+
+struct Found {
+    segments: VecDeque<Segment>,
+    end: Position,
+    cursors: BTreeMap<String, CursorFile>,
+    faults: Vec<Fault>,
+}
+
+enum Stop {
+    TooNew { file: PathBuf, version: u8 },
+    Disk(io::Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Disk(error)
+    }
+}
+
+impl Opening<'_> {
+    fn run(mut self) -> Result<Found, Stop> {
+        let dir = &self.settings.dir;
+        self.files.make_dir(dir)?;
+        if let Some(parent) = dir.parent() {
+            self.files.sync_dir(parent)?;
+        }
+        let (mut cursors, mut segments) = (BTreeMap::new(), VecDeque::new());
+        for entry in self.files.list(dir)? {
+            match FileName::of(&entry.name) {
+                FileName::Segment { base, damaged } => {
+                    let mut segment = Segment::new(base, entry.bytes);
+                    segment.damaged = damaged;
+                    segment.marked = damaged;
+                    segments.push_back(segment);
+                }
+                FileName::Cursor(name) => {
+                    let cursor = self.open_cursor(&name, &dir.join(&entry.name))?;
+                    cursors.insert(name, cursor);
+                }
+                FileName::Foreign => {}
+            }
+        }
+        // Durable before a segment is unlinked because of what the cursors say, and before any new name counts.
+        self.files.sync_dir(dir)?;
+        for cursor in cursors.values_mut() {
+            cursor.named = true;
+        }
+        segments
+            .make_contiguous()
+            .sort_by_key(|segment| (segment.base, segment.length));
+        let written_to = segments.iter().map(Segment::end).max().unwrap_or_default();
+        let cursor_at = cursors.values().map(CursorFile::durable).max().unwrap_or_default();
+        disentangle(&mut segments);
+        self.cut_the_end(&mut segments)?;
+        let mut end = written_to.max(cursor_at);
+        let mut kept = VecDeque::new();
+        for mut segment in segments {
+            segment.named = true;
+            if segment.length > 0 {
+                kept.push_back(segment);
+            } else if self.remove_empty(&segment).is_err() {
+                // Its name stays taken.
+                end = end.max(segment.base.plus(1));
+            }
+        }
+        Ok(Found {
+            segments: kept,
+            end,
+            cursors,
+            faults: self.faults,
+        })
+    }
+
+    fn open_cursor(&mut self, name: &str, path: &Path) -> Result<CursorFile, Stop> {
+        let (cursor, content) = CursorFile::open(self.files.open(path)?)?;
+        match content {
+            Content::Cursor(..) | Content::Empty => {}
+            Content::Unreadable => self.faults.push(Fault::CursorUnreadable { name: name.to_owned() }),
+            Content::TooNew(version) => {
+                return Err(Stop::TooNew {
+                    file: path.to_owned(),
+                    version,
+                });
+            }
+        }
+        Ok(cursor)
+    }
+
+    /// Reads segments from the last one back, until there is one with a whole batch, and cuts off what comes after that.
+    fn cut_the_end(&mut self, segments: &mut VecDeque<Segment>) -> Result<(), Stop> {
+        for segment in segments.iter_mut().rev() {
+            let path = self.settings.dir.join(segment.file_name());
+            let file = self.files.open(&path)?;
+            let mut walk = Walk::new(file.clone(), segment.base, 0, segment.length);
+            let (mut whole, mut damage) = (None, Vec::new());
+            loop {
+                let offset = walk.offset();
+                match walk.step()? {
+                    Step::End => break,
+                    Step::Batch(_) => {
+                        segment.landmark(offset);
+                        whole = Some(walk.offset());
+                    }
+                    Step::Damage(found) => {
+                        if let NoBatch::TooNew(version) = found.why {
+                            return Err(Stop::TooNew { file: path, version });
+                        }
+                        damage.push(found);
+                    }
+                }
+            }
+            let whole_to = whole.unwrap_or(0);
+            if let Some(last) = damage.pop_if(|last| last.position >= segment.base.plus(whole_to)) {
+                let cut = self.keep(&*file, segment, last).and_then(|kept| {
+                    file.truncate(whole_to)?;
+                    Ok(kept)
+                });
+                // If not even that can be done, as on a full disk, it is damage like any other, and found by whoever reads it.
+                if let Ok(kept) = cut {
+                    segment.length = whole_to;
+                    self.faults.push(Fault::Cut { damage: last, kept });
+                }
+            }
+            // What is in the middle of it is found again by whoever reads it.
+            if whole.is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a copy of what is going to be cut off, unless there is nothing to it.
+    fn keep(&self, file: &dyn OpenFile, segment: &Segment, damage: Damage) -> io::Result<Option<PathBuf>> {
+        if damage.zeros {
+            return Ok(None);
+        }
+        let kept = self.settings.cut(damage.position);
+        self.files.make_dir(&self.settings.quarantine)?;
+        let temporary = self.settings.dir.join("cut.tmp");
+        // One that a crash has left.
+        match self.files.unlink(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let copy = self.files.create(&temporary)?;
+        let (mut at, mut copied) = (damage.position.since(segment.base), 0);
+        let mut chunk = vec![0; CHUNK_BYTES as usize];
+        loop {
+            let read = read_full_at(file, at, &mut chunk)?;
+            if read == 0 {
+                break;
+            }
+            write_all_at(&*copy, copied, &chunk[..read])?;
+            at += read as u64;
+            copied += read as u64;
+        }
+        copy.sync()?;
+        set_aside(self.files, &temporary, &kept)?;
+        Ok(Some(kept))
+    }
+
+    /// Removes a segment without batches: it says nothing that the next position does not.
+    fn remove_empty(&self, segment: &Segment) -> io::Result<()> {
+        let path = self.settings.dir.join(segment.file_name());
+        if segment.damaged {
+            set_aside(self.files, &path, &self.settings.aside(segment))
+        } else {
+            self.files.unlink(&path)
+        }
+    }
+}
+
+/// Segments never overlap as we write them. If they do all the same, a segment ends where the next begins, and is set aside in the
+/// end, and not unlinked.
+fn disentangle(segments: &mut VecDeque<Segment>) {
+    let mut next: Option<Position> = None;
+    for segment in segments.iter_mut().rev() {
+        if let Some(next) = next.filter(|next| segment.end() > *next) {
+            segment.length = next.since(segment.base);
+            segment.damaged = true;
+        }
+        next = Some(segment.base);
+    }
+}

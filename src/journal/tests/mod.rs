@@ -1,0 +1,13 @@
+//! Proof that the store keeps its promises, on a disk that does its worst and by a judge that knows all that was appended.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`chance`] | seeded draws |
+//! | [`disk`] | a disk with a page cache that forgets, tears and refuses |
+//! | [`world`] | one history: a store, its disk, and the judge |
+//! | [`histories`] | a hundred thousand of them, and the planted faults that must be found |
+
+mod chance;
+mod disk;
+mod histories;
+mod world;
