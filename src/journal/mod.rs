@@ -13,6 +13,7 @@
 //! | [`segment`], [`cursor`], [`walk`] | a segment, a cursor file, and the way through a segment |
 //! | [`format`] | a batch as bytes on disk |
 //! | [`files`] | the file operations that all this needs |
+//! | [`inspect`] | a look into a journal from outside |
 //! | [`memory`] | a journal in memory, for tests |
 //!
 //! The connections of a stream append; a forwarder reads from its cursor on, and moves the cursor over what is delivered. Promise:
@@ -26,6 +27,7 @@ pub mod durable;
 pub mod engine;
 pub mod files;
 pub mod format;
+pub mod inspect;
 #[expect(clippy::module_inception, reason = "it holds the type of that name")]
 pub mod journal;
 pub mod memory;

@@ -141,15 +141,21 @@ impl Opening<'_> {
         disentangle(&mut segments);
         self.cut_the_end(&mut segments)?;
         let mut end = written_to.max(cursor_at);
-        let mut kept = VecDeque::new();
+        let (mut kept, mut removed) = (VecDeque::new(), false);
         for mut segment in segments {
             segment.named = true;
             if segment.length > 0 {
                 kept.push_back(segment);
-            } else if self.remove_empty(&segment).is_err() {
+            } else if self.remove_empty(&segment).is_ok() {
+                removed = true;
+            } else {
                 // Its name stays taken.
                 end = end.max(segment.base.plus(1));
             }
+        }
+        if removed {
+            // Or it might come back, with what it once held, in place of a new one of its name.
+            self.files.sync_dir(dir)?;
         }
         Ok(Found {
             segments: kept,
@@ -209,6 +215,8 @@ impl Opening<'_> {
                     self.faults.push(Fault::Cut { damage: last, kept });
                 }
             }
+            // What was cut off, now or before, must not come back under positions that are given to something else.
+            file.sync()?;
             // What is in the middle of it is found again by whoever reads it.
             if whole.is_some() {
                 break;
@@ -224,7 +232,7 @@ impl Opening<'_> {
         }
         let kept = self.settings.cut(damage.position);
         self.files.make_dir(&self.settings.quarantine)?;
-        let temporary = self.settings.dir.join("cut.tmp");
+        let temporary = kept.with_extension("tmp");
         // One that a crash has left.
         match self.files.unlink(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -85,8 +85,8 @@ pub struct Segment {
     pub file: Option<Arc<dyn OpenFile>>,
     /// Offsets at which batches begin, in order, each [`LANDMARKS_APART`] or further from the one before.
     pub landmarks: Vec<u64>,
-    /// Where damage was found and reported.
-    pub known_damage: BTreeSet<Position>,
+    /// The damage that was found and reported: where, and how many bytes.
+    pub known_damage: BTreeSet<(Position, u64)>,
     /// The room that it takes up.
     pub charge: Charge,
 }

@@ -206,7 +206,8 @@ impl Store {
         if !self.writing {
             self.begin_segment()?;
         }
-        let work = self.begin_sync(true);
+        // No cursors: another sync of theirs may be under way and fail, and this one would not notice.
+        let work = self.begin_sync(false);
         let synced = work.run(&*self.files, &self.settings.dir);
         self.end_sync(synced)
     }
@@ -504,7 +505,7 @@ impl Store {
             segment.landmark(*landmark);
         }
         for damage in &read.damage {
-            if segment.known_damage.insert(damage.position) {
+            if segment.known_damage.insert((damage.position, damage.bytes)) {
                 self.faults.push(Fault::Damaged {
                     segment: segment.file_name(),
                     damage: *damage,

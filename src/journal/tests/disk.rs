@@ -147,8 +147,13 @@ impl Disk {
         self.state().counts.clone()
     }
 
-    pub fn names(&self) -> Vec<PathBuf> {
-        self.state().names.keys().cloned().collect()
+    /// All files, with their lengths.
+    pub fn files(&self) -> Vec<(PathBuf, u64)> {
+        let state = self.state();
+        let files = state.names.iter();
+        files
+            .map(|(path, file)| (path.clone(), state.files[*file].seen.len() as u64))
+            .collect()
     }
 
     /// The process is gone, and what the page cache holds is not.

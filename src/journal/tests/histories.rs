@@ -104,13 +104,6 @@ fn a_damaged_segment_that_is_not_set_aside_is_found_out() {
 }
 
 #[test]
-fn dbg() {
-    println!(
-        "{}",
-        explain(std::env::var("SEED").map_or(0, |s| s.parse().unwrap()), Plant::Sound)
-    );
-}
-#[test]
 fn nothing_is_found_where_nothing_is_planted() {
     for seed in 0..1_000 {
         assert!(play(seed, Plant::Sound).0.is_ok(), "{}", explain(seed, Plant::Sound));

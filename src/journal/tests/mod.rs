@@ -6,8 +6,12 @@
 //! | [`disk`] | a disk with a page cache that forgets, tears and refuses |
 //! | [`world`] | one history: a store, its disk, and the judge |
 //! | [`histories`] | a hundred thousand of them, and the planted faults that must be found |
+//! | [`shell`] | the journal with its threads, on real files |
+//! | [`outside`] | a look into it from outside |
 
 mod chance;
 mod disk;
 mod histories;
+mod outside;
+mod shell;
 mod world;

@@ -517,10 +517,10 @@ impl World {
     }
 
     fn next_base_after(&self, base: Position) -> Position {
-        let names = self.disk.names();
-        let bases = names
+        let files = self.disk.files();
+        let bases = files
             .iter()
-            .filter_map(|path| match FileName::of(path.file_name()?.to_str()?) {
+            .filter_map(|(path, _)| match FileName::of(path.file_name()?.to_str()?) {
                 FileName::Segment { base: other, .. } if other > base => Some(other),
                 FileName::Segment { .. } | FileName::Cursor(_) | FileName::Foreign => None,
             });
@@ -749,15 +749,23 @@ impl World {
 
     /// Whether damage was reported that a batch at this position is in.
     fn is_reported(&self, position: Position) -> bool {
-        self.faults.iter().any(|fault| match fault {
-            Fault::Cut { damage, .. } | Fault::Damaged { damage, .. } => {
-                (damage.position..damage.position.plus(damage.bytes)).contains(&position)
-            }
-            Fault::Missing { segment, bytes } => match FileName::of(segment) {
-                FileName::Segment { base, .. } => (base..base.plus(*bytes)).contains(&position),
-                FileName::Cursor(_) | FileName::Foreign => false,
-            },
-            Fault::SetAside { .. } | Fault::CursorUnreadable { .. } | Fault::NotSynced { .. } => false,
-        })
+        // What a start has cut off that did not live to say so is kept all the same.
+        let is_kept = self.disk.files().iter().any(|(path, length)| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let begin = name.strip_prefix("web.").and_then(|name| name.strip_suffix(".cut"));
+            let begin = begin.and_then(|begin| begin.parse().ok()).map(Position);
+            begin.is_some_and(|begin| (begin..begin.plus(*length)).contains(&position))
+        });
+        is_kept
+            || self.faults.iter().any(|fault| match fault {
+                Fault::Cut { damage, .. } | Fault::Damaged { damage, .. } => {
+                    (damage.position..damage.position.plus(damage.bytes)).contains(&position)
+                }
+                Fault::Missing { segment, bytes } => match FileName::of(segment) {
+                    FileName::Segment { base, .. } => (base..base.plus(*bytes)).contains(&position),
+                    FileName::Cursor(_) | FileName::Foreign => false,
+                },
+                Fault::SetAside { .. } | Fault::CursorUnreadable { .. } | Fault::NotSynced { .. } => false,
+            })
     }
 }
