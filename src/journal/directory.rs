@@ -108,7 +108,7 @@ impl Journals {
         orphans(&*self.files, &self.settings.state_dir.join("journal"), streams)
     }
 
-    /// Writes what is queued, and makes everything durable, cursors included. Blocks for as long as that takes.
+    /// Closes all journals, writes what is queued, and makes everything durable, cursors included. Blocks for as long as that takes.
     pub fn stop(mut self) {
         self.threads.stop();
     }

@@ -81,7 +81,8 @@ struct Front {
 struct Queued {
     entry: Entry,
     reply: oneshot::Sender<Result<Position, AppendError>>,
-    _place: OwnedSemaphorePermit,
+    /// Its place in the queue, free again when this is dropped.
+    place: OwnedSemaphorePermit,
 }
 
 impl Durable {
@@ -153,13 +154,12 @@ impl Durable {
             .await
             .map_err(|_| AppendError::Closed)?;
         let size = batch.size();
-        let charge = match self.room.try_take(size).map_err(closed)? {
-            Some(charge) => charge,
-            None => {
-                let _waiting = CountedIn::new(&self.waiting);
-                self.engine.hurry();
-                self.room.take(size).await.map_err(closed)?
-            }
+        let charge = if let Some(charge) = self.room.try_take(size).map_err(closed)? {
+            charge
+        } else {
+            let _waiting = CountedIn::new(&self.waiting);
+            self.engine.hurry();
+            self.room.take(size).await.map_err(closed)?
         };
         let (reply, appended) = oneshot::channel();
         {
@@ -172,7 +172,7 @@ impl Durable {
             front.queue.push_back(Queued {
                 entry: Entry { batch, charge },
                 reply,
-                _place: place,
+                place,
             });
         }
         self.engine.write(self);
@@ -313,7 +313,7 @@ impl Durable {
         }
         let (entries, replies): (Vec<_>, Vec<_>) = queued
             .into_iter()
-            .map(|queued| (queued.entry, (queued.reply, queued._place)))
+            .map(|queued| (queued.entry, (queued.reply, queued.place)))
             .unzip();
         let mut store = self.store();
         let tried = if in_trouble { store.try_disk() } else { Ok(()) };
@@ -338,11 +338,7 @@ impl Durable {
                     self.room.give_back(entry.charge);
                     answers.push((reply, Err(AppendError::Closed)));
                 } else {
-                    unwritten.push(Queued {
-                        entry,
-                        reply,
-                        _place: place,
-                    });
+                    unwritten.push(Queued { entry, reply, place });
                 }
             }
             for queued in unwritten.into_iter().rev() {
@@ -377,7 +373,7 @@ impl Durable {
                 .is_none_or(|synced| synced.elapsed() >= CURSOR_SYNC_INTERVAL);
             (front.cursors.clone(), due)
         };
-        let (work, dir) = {
+        let (work, dir, to_remove) = {
             let mut store = self.store();
             let mut outcome = Ok(());
             for (name, position) in &cursors {
@@ -389,9 +385,11 @@ impl Durable {
                 return;
             }
             let with_cursors = all || cursors_due || in_need || store.a_segment_could_go();
-            (store.begin_sync(with_cursors), store.dir().to_owned())
+            // In need even a segment that is written to may go, if all have passed it already.
+            let to_remove = in_need || store.has_passed();
+            (store.begin_sync(with_cursors), store.dir().to_owned(), to_remove)
         };
-        if work.is_empty() {
+        if work.is_empty() && !to_remove {
             self.sync_ended(Ok(()), false);
             self.log_condition();
             return;

@@ -1,8 +1,12 @@
 //! The two threads that write and sync the journals of all streams.
 //!
-//! One writer thread, because a write of one drain is cheap and a batch more in the same write is nearly free: what several connections
-//! bring while a write is under way goes out in the next. One syncer thread, so that a sync, which takes milliseconds or worse, holds up
-//! no write. All streams share one disk, so more threads would only wait side by side.
+//! One writer thread, and not a blocking task for each append: it keeps each stream's batches in order, also those that their askers have
+//! left behind, and what several connections bring while a write is under way goes out in the next one. Measured (two cores, opt-level
+//! 1, ext4): a batch of 2.5 KB takes 5 to 8 us from append to answer, against 9 to 12 us for a bare write in a blocking task; of 65 KB 26
+//! to 28 us against 24 to 25; eight connections at once bring it to 20 to 25 us a batch, 2.6 to 3.3 GB/s.
+//!
+//! One syncer thread, so that a sync, which takes milliseconds or worse, holds up no write. All streams share one disk, so more
+//! threads would only wait side by side.
 
 use std::collections::VecDeque;
 use std::io;
@@ -168,8 +172,13 @@ impl Threads {
         &self.engine
     }
 
-    /// Writes what is queued, syncs everything, and ends both threads. Blocks for as long as that takes.
+    /// Closes all journals, writes what is queued, syncs everything, and ends both threads. Blocks for as long as that takes.
     pub fn stop(&mut self) {
+        // Nobody may wait for an append that nobody will write.
+        let journals = lock(&self.engine.sync).journals.clone();
+        for journal in &journals {
+            journal.close();
+        }
         lock(&self.engine.write).stopped = true;
         self.engine.to_write.notify_one();
         join(self.writer.take());

@@ -16,7 +16,7 @@ use super::cursor::{Content, CursorFile};
 use super::files::{Files, OpenFile, read_full_at, write_all_at};
 use super::format::NoBatch;
 use super::room::Charge;
-use super::segment::{FileName, Segment};
+use super::segment::{FileName, LAST_POSITION, Segment};
 use super::store::{Fault, Store, StoreSettings};
 use super::walk::{CHUNK_BYTES, Damage, Step, Walk};
 use super::work::set_aside;
@@ -33,6 +33,16 @@ pub enum OpenError {
         file: PathBuf,
         /// Its version.
         version: u8,
+    },
+    /// A segment or a cursor stands so far on that nothing could come after it. No journal of ours gets there.
+    #[error(
+        "the journal in {dir} says that it has reached position {position}, which no journal does: move it away, and look into it"
+    )]
+    UsedUp {
+        /// The journal.
+        dir: PathBuf,
+        /// The position.
+        position: Position,
     },
     /// The disk refused something.
     #[error("the journal in {dir} cannot be opened: {error}: see to the disk, and that this user may write there")]
@@ -55,6 +65,10 @@ impl Store {
         };
         let found = opening.run().map_err(|stop| match stop {
             Stop::TooNew { file, version } => OpenError::TooNew { file, version },
+            Stop::UsedUp(position) => OpenError::UsedUp {
+                dir: settings.dir.clone(),
+                position,
+            },
             Stop::Disk(error) => OpenError::Disk {
                 dir: settings.dir.clone(),
                 error,
@@ -96,6 +110,7 @@ struct Found {
 
 enum Stop {
     TooNew { file: PathBuf, version: u8 },
+    UsedUp(Position),
     Disk(io::Error),
 }
 
@@ -138,6 +153,9 @@ impl Opening<'_> {
             .sort_by_key(|segment| (segment.base, segment.length));
         let written_to = segments.iter().map(Segment::end).max().unwrap_or_default();
         let cursor_at = cursors.values().map(CursorFile::durable).max().unwrap_or_default();
+        if written_to.max(cursor_at) >= LAST_POSITION {
+            return Err(Stop::UsedUp(written_to.max(cursor_at)));
+        }
         disentangle(&mut segments);
         self.cut_the_end(&mut segments)?;
         let mut end = written_to.max(cursor_at);

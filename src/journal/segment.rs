@@ -14,7 +14,7 @@ use super::files::OpenFile;
 use super::room::Charge;
 
 /// Positions beyond this are no journal's: at a gigabyte a second it is reached in 146 years.
-const LAST_POSITION: u64 = 1 << 62;
+pub const LAST_POSITION: Position = Position(1 << 62);
 /// So far apart are the places in a segment from which it can be read, besides its beginning.
 const LANDMARKS_APART: u64 = 1024 * 1024;
 
@@ -51,7 +51,7 @@ impl FileName {
         };
         let all_digits = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
         match digits.parse() {
-            Ok(base) if all_digits && base <= LAST_POSITION => Self::Segment {
+            Ok(base) if all_digits && Position(base) <= LAST_POSITION => Self::Segment {
                 base: Position(base),
                 damaged,
             },

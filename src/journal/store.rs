@@ -324,11 +324,11 @@ impl Store {
             return Err(Trouble::DiskFailing(format!("{name:?} is no name for a cursor")));
         }
         let path = self.settings.dir.join(format!("cursor.{name}"));
-        let made = self.files.create(&path).or_else(|error| match error.kind() {
-            // Made by an attempt that failed.
-            io::ErrorKind::AlreadyExists => self.files.open(&path),
-            _ => Err(error),
-        });
+        let made = match self.files.create(&path) {
+            // By an attempt that failed.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.files.open(&path),
+            made => made,
+        };
         let mut cursor = CursorFile::new(made.map_err(|error| trouble("making a cursor", &error))?);
         let written = cursor.write(position);
         self.cursors.insert(name.to_owned(), cursor);
@@ -437,6 +437,11 @@ impl Store {
             .front()
             .filter(|_| !self.writing || self.segments.len() > 1);
         first.is_some_and(|segment| segment.end() <= written)
+    }
+
+    /// Whether there are segments that could not be removed so far.
+    pub const fn has_passed(&self) -> bool {
+        !self.passed.is_empty()
     }
 
     /// Takes out the segments that every cursor has durably passed. `in_need` also ends the segment that is written to, if all of it

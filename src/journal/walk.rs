@@ -195,12 +195,12 @@ mod tests {
         }
     }
 
-    /// Batches as (position, length of the bytes), damage as (position, minus its length).
-    fn outline(content: &[u8]) -> Vec<(u64, i64)> {
+    /// What stands where: (position, whether it is a batch, its length in bytes without a header).
+    fn outline(content: &[u8]) -> Vec<(u64, bool, u64)> {
         let outline = |step| match step {
-            Step::Batch(batch) => (batch.position.0, batch.bytes.len() as i64),
-            Step::Damage(damage) => (damage.position.0, -(damage.bytes as i64)),
-            Step::End => (0, 0),
+            Step::Batch(batch) => (batch.position.0, true, batch.bytes.len() as u64),
+            Step::Damage(damage) => (damage.position.0, false, damage.bytes),
+            Step::End => (0, false, 0),
         };
         steps(content).into_iter().map(outline).collect()
     }
@@ -210,15 +210,18 @@ mod tests {
         let mut broken = encoded(10, 1);
         broken[40] ^= 1;
         let content = [encoded(8, 1), broken, encoded(5, 2), b"torn".to_vec()].concat();
-        assert_eq!(outline(&content), [(1000, 8), (1040, -42), (1082, 5), (1119, -4)]);
+        assert_eq!(
+            outline(&content),
+            [(1000, true, 8), (1040, false, 42), (1082, true, 5), (1119, false, 4)]
+        );
     }
 
     #[test]
     fn a_batch_longer_than_a_chunk_and_one_across_two_are_read() {
         let long = 3 * CHUNK_BYTES as usize;
         let content = [encoded(CHUNK_BYTES as usize - 40, 1), encoded(100, 2), encoded(long, 3)].concat();
-        let found: Vec<i64> = outline(&content).into_iter().map(|(_, length)| length).collect();
-        assert_eq!(found, [CHUNK_BYTES as i64 - 40, 100, long as i64]);
+        let found: Vec<u64> = outline(&content).into_iter().map(|(_, _, length)| length).collect();
+        assert_eq!(found, [CHUNK_BYTES - 40, 100, long as u64]);
     }
 
     #[test]
@@ -227,7 +230,10 @@ mod tests {
             let garbage = vec![7; CHUNK_BYTES as usize - 4 + shift];
             let content = [garbage.clone(), encoded(3, 1)].concat();
             let after = 1000 + garbage.len() as u64;
-            assert_eq!(outline(&content), [(1000, -(garbage.len() as i64)), (after, 3)]);
+            assert_eq!(
+                outline(&content),
+                [(1000, false, garbage.len() as u64), (after, true, 3)]
+            );
         }
     }
 
@@ -252,10 +258,10 @@ mod tests {
                 .collect();
             let mut at = 1000;
             let mut batches = 0;
-            for (position, length) in outline(&content) {
+            for (position, is_batch, length) in outline(&content) {
                 prop_assert_eq!(position, at);
-                batches += usize::from(length >= 0);
-                at += if length >= 0 { HEADER_BYTES + length as u64 } else { length.unsigned_abs() };
+                batches += usize::from(is_batch);
+                at += length + if is_batch { HEADER_BYTES } else { 0 };
             }
             prop_assert_eq!(at - 1000, content.len() as u64);
             prop_assert_eq!(batches, parts.iter().filter(|(whole, ..)| *whole).count());

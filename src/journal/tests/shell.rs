@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::super::files::{Entry, Files, OpenFile, Space, SystemFiles};
+use super::super::inspect::inspect;
 use super::super::segment::FileName;
 use super::super::{
     AppendError, BatchKind, Condition, DEFAULT_CURSOR, Journal, Journals, JournalsSettings, NewBatch, Position,
@@ -210,6 +211,50 @@ async fn a_batch_larger_than_the_journal_gets_in_when_that_is_empty() {
         within("it", journal.next(Position(42))).await.unwrap().bytes.len(),
         300_000
     );
+}
+
+#[tokio::test]
+async fn a_large_batch_gets_in_although_all_before_it_was_passed_long_ago() {
+    let dir = tempfile::tempdir().unwrap();
+    let journals = Journals::start(settings(dir.path(), 100_000)).unwrap();
+    let journal = journals.open("web").unwrap();
+    journal.append(batch(0, 10)).await.unwrap();
+    journal.advance(DEFAULT_CURSOR, Position(42));
+    let is_durable = || {
+        inspect(&dir.path().join("journal/web"))
+            .unwrap()
+            .cursors
+            .get(DEFAULT_CURSOR)
+            == Some(&Some(Position(42)))
+    };
+    becomes("noted", is_durable).await;
+    // A cursor is made durable once a second.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    within("the large one", journal.append(batch(1, 300_000)))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_leaves_nobody_waiting() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FailingFiles::default());
+    let journals = Journals::start_on(settings(dir.path(), MIB), Arc::new(Failing(Arc::clone(&disk)))).unwrap();
+    let journal = Arc::new(journals.open("web").unwrap());
+    disk.fails.store(true, Ordering::Relaxed);
+    let waiting = tokio::spawn({
+        let journal = Arc::clone(&journal);
+        async move { journal.append(batch(0, 10)).await }
+    });
+    becomes("failing", || {
+        matches!(journal.status().condition, Condition::DiskFailing(_))
+    })
+    .await;
+    within("the stop", tokio::task::spawn_blocking(|| journals.stop()))
+        .await
+        .unwrap();
+    assert_eq!(within("the append", waiting).await.unwrap(), Err(AppendError::Closed));
+    assert!(within("the end", journal.next(Position(0))).await.is_none());
 }
 
 #[tokio::test]

@@ -77,6 +77,7 @@ fn violated<T>(rule: Rule, what: impl fmt::Display) -> Judged<T> {
 }
 
 /// A batch that the journal has taken.
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 #[derive(Debug)]
 struct Known {
     batch: Batch,
@@ -204,7 +205,7 @@ impl World {
     // --- what the journal's threads do
 
     fn append(&mut self) -> Judged<()> {
-        for _ in 0..1 + self.chance.below(4) {
+        for _ in 0..=self.chance.below(4) {
             let length = self.chance.below(3) * self.chance.below(60);
             let mut bytes = vec![self.next_id as u8; length as usize];
             if self.chance.permille(100) {
