@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::counted_in::CountedIn;
 use super::engine::Engine;
 use super::files::Files;
 use super::room::{Charge, StreamRoom};
@@ -629,21 +630,5 @@ fn extend(ranges: &mut VecDeque<(Position, Position)>, (begin, end): (Position, 
     match ranges.back_mut() {
         Some(last) if last.1 == begin => last.1 = end,
         Some(_) | None => ranges.push_back((begin, end)),
-    }
-}
-
-/// Counts its owner in for as long as it lives, so that a wait that is given up is counted out again.
-struct CountedIn<'a>(&'a AtomicUsize);
-
-impl<'a> CountedIn<'a> {
-    fn new(counter: &'a AtomicUsize) -> Self {
-        counter.fetch_add(1, Ordering::Relaxed);
-        Self(counter)
-    }
-}
-
-impl Drop for CountedIn<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

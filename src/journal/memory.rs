@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, Semaphore};
 
+use super::counted_in::CountedIn;
 use super::{AppendError, Batch, DEFAULT_CURSOR, NewBatch, Position};
 
 /// One stream's journal in memory.
@@ -165,22 +166,6 @@ impl State {
 
 /// A semaphore hands out at most `u32::MAX` permits at a time, so a memory journal is no larger than that.
 const MOST_BYTES: u64 = u32::MAX as u64;
-
-/// Counts its owner in for as long as it lives, so that a cancelled wait is counted out again.
-struct CountedIn<'a>(&'a AtomicUsize);
-
-impl<'a> CountedIn<'a> {
-    fn new(counter: &'a AtomicUsize) -> Self {
-        counter.fetch_add(1, Ordering::Relaxed);
-        Self(counter)
-    }
-}
-
-impl Drop for CountedIn<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 #[cfg(test)]
 #[path = "memory_tests.rs"]

@@ -21,6 +21,7 @@
 //! and drops nothing; a position is never used twice, and a cursor never goes back.
 
 pub mod batch;
+mod counted_in;
 pub mod cursor;
 pub mod directory;
 pub mod durable;
