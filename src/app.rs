@@ -1,59 +1,85 @@
-//! The daemon put together: state directory, producer, supervisor.
+//! The daemon put together: state directory, journals, producer, supervisor; and taken apart in the opposite order.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
 use crate::clock::{Clock, SystemClock};
+use crate::journal::{Journal, Journals, JournalsSettings, OpenError};
 use crate::kafka::Producer;
 use crate::leases::LeaseDir;
 use crate::settings::Settings;
 use crate::state_dir::StateDir;
-use crate::supervisor::{Leftover, Shared, Supervisor, memory_for_each};
+use crate::supervisor::{Leftover, Shared, Supervisor};
 use crate::telemetry::StreamStatus;
 use crate::upstream::Connector;
 
 /// How long librdkafka may take to end, once nothing is left to deliver.
 const LONGEST_CLOSE: Duration = Duration::from_secs(2);
+/// How long the last sync of the journals may take. A disk that hangs must not keep the daemon from ending.
+const LONGEST_LAST_SYNC: Duration = Duration::from_secs(10);
+/// So many journals are opened at once. More would only wait for the same disk.
+const OPENED_AT_ONCE: usize = 4;
+/// Opening journals is told of so often, if it takes that long.
+const OPENING_TOLD_EVERY: Duration = Duration::from_secs(2);
 
 /// A running daemon.
 pub struct Daemon {
     supervisor: Supervisor,
     producer: Arc<Producer>,
+    journals: Journals,
     settings: Settings,
     _state_dir: StateDir,
 }
 
+/// How a daemon ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// What was not done in time.
+    pub leftover: Leftover,
+    /// Whether what is left in the journals is durable.
+    pub durable: bool,
+}
+
 impl Daemon {
-    /// Locks the state directory, makes the producer, and starts all streams.
+    /// Locks the state directory, opens the journals, makes the producer, and starts all streams. It is the same after a crash.
     ///
     /// # Errors
-    /// If the state directory cannot be used or is in use, or librdkafka refuses a property.
-    pub fn start<C: Connector>(settings: Settings, connector: C) -> anyhow::Result<Self> {
+    /// If the state directory cannot be used or is in use, a journal cannot be opened, or librdkafka refuses a property.
+    pub async fn start<C: Connector>(settings: Settings, connector: C) -> anyhow::Result<Self> {
         let state_dir = StateDir::lock(&settings.state_dir)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let leases = LeaseDir::open(state_dir.path(), clock.clone())
             .with_context(|| format!("cannot make {}/leases", state_dir.path().display()))?;
+        let (journals, opened) = {
+            let (path, settings) = (state_dir.path().to_owned(), settings.clone());
+            tokio::task::spawn_blocking(move || open_journals(&path, &settings)).await??
+        };
         let producer = Arc::new(Producer::new(&settings.kafka)?);
         let shared = Shared {
             connector: Arc::new(connector),
             producer: producer.clone(),
             leases,
+            state_dir: state_dir.path().to_owned(),
             clock,
         };
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             streams = settings.streams.len(),
             state_dir = %settings.state_dir.display(),
-            journal = "in memory",
-            journal_bytes_a_stream = memory_for_each(&settings),
+            backlog_bytes = opened.iter().map(Journal::backlog_bytes).sum::<u64>(),
             "started"
         );
-        let supervisor = Supervisor::start(&settings, shared);
+        let supervisor = Supervisor::start(&settings, opened, shared);
         Ok(Self {
             supervisor,
             producer,
+            journals,
             settings,
             _state_dir: state_dir,
         })
@@ -64,8 +90,9 @@ impl Daemon {
         self.supervisor.statuses()
     }
 
-    /// Closes the connections, stores their leases and delivers what was read, within `shutdown_timeout`.
-    pub async fn stop(self) -> Leftover {
+    /// Closes the connections, stores their leases and delivers what was read, within `shutdown_timeout`. What is not delivered
+    /// then stays in the journal.
+    pub async fn stop(self) -> Ended {
         let timeout = self.settings.shutdown_timeout;
         tracing::info!(
             timeout_s = timeout.as_secs_f64(),
@@ -87,14 +114,20 @@ impl Daemon {
                 "in all"
             );
         }
-        if leftover == Leftover::default() {
-            tracing::info!("stopped: all that was read is delivered");
-        } else {
-            tracing::error!(
-                streams = leftover.streams,
+        let journals = self.journals;
+        let last_sync = tokio::task::spawn_blocking(move || journals.stop());
+        let durable = matches!(tokio::time::timeout(LONGEST_LAST_SYNC, last_sync).await, Ok(Ok(true)));
+        match leftover {
+            _ if !durable => tracing::error!(
                 bytes = leftover.bytes,
-                "stopped: not all that was read is delivered, and with the journal in memory it is lost"
-            );
+                "stopped: what is in the journal may not be durable, see to the disk: a power loss now may take some of it"
+            ),
+            Leftover { streams: 0, bytes: 0 } => tracing::info!("stopped: all that was read is delivered"),
+            Leftover { streams, bytes } => tracing::warn!(
+                streams,
+                bytes,
+                "stopped: not all that was read is delivered; it is in the journal, and goes out at the next start"
+            ),
         }
         // librdkafka's threads should be gone before the process ends.
         if tokio::time::timeout(LONGEST_CLOSE, Producer::close(self.producer))
@@ -103,6 +136,85 @@ impl Daemon {
         {
             tracing::warn!("the kafka producer did not end in time: ending without it");
         }
-        leftover
+        Ended { leftover, durable }
+    }
+}
+
+/// Opens the journals of all streams, in the order of the settings, and reports those that belong to none. Blocks on the disk.
+fn open_journals(state_dir: &Path, settings: &Settings) -> anyhow::Result<(Journals, Vec<Journal>)> {
+    let journals = Journals::start(JournalsSettings {
+        state_dir: state_dir.to_owned(),
+        sync_interval: settings.journal.sync_interval,
+        max_bytes: settings.journal.max_bytes,
+        max_bytes_in_all: settings.journal.max_bytes_in_all,
+        streams: settings.streams.len(),
+    })
+    .with_context(|| format!("the journals in {} cannot be used", state_dir.display()))?;
+    let names: Vec<&str> = settings.streams.iter().map(|stream| stream.name.as_str()).collect();
+    let opened = open_all(&journals, &names)?;
+    report_orphans(&journals, &names.into_iter().collect());
+    Ok((journals, opened))
+}
+
+/// Opens several at a time: each reads the end of what it holds.
+fn open_all(journals: &Journals, names: &[&str]) -> Result<Vec<Journal>, OpenError> {
+    let (next, told) = (AtomicUsize::new(0), Mutex::new(Instant::now()));
+    let open_some = || {
+        let mut opened = Vec::new();
+        loop {
+            let nth = next.fetch_add(1, Ordering::Relaxed);
+            let Some(stream) = names.get(nth) else { return opened };
+            opened.push((nth, open_journal(journals, stream)));
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.elapsed() >= OPENING_TOLD_EVERY {
+                tracing::info!(opened = nth + 1, of = names.len(), "opening journals");
+                *told = Instant::now();
+            }
+        }
+    };
+    let mut opened = thread::scope(|scope| {
+        let others: Vec<_> = (1..OPENED_AT_ONCE.min(names.len()))
+            .map(|_| scope.spawn(open_some))
+            .collect();
+        let mut opened = open_some();
+        for other in others {
+            match other.join() {
+                Ok(some) => opened.extend(some),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        opened
+    });
+    opened.sort_by_key(|(nth, _)| *nth);
+    opened.into_iter().map(|(_, journal)| journal).collect()
+}
+
+fn open_journal(journals: &Journals, stream: &str) -> Result<Journal, OpenError> {
+    let journal = journals.open(stream)?;
+    let status = journal.status();
+    if status.backlog_bytes > 0 {
+        tracing::info!(
+            stream,
+            backlog_bytes = status.backlog_bytes,
+            "the journal holds what is not delivered yet: it goes out first"
+        );
+    }
+    Ok(journal)
+}
+
+/// A journal whose stream was removed or renamed is kept until somebody decides.
+fn report_orphans(journals: &Journals, streams: &BTreeSet<&str>) {
+    match journals.orphans(streams) {
+        Ok(orphans) => {
+            for (stream, bytes) in orphans {
+                tracing::warn!(
+                    stream,
+                    bytes,
+                    "a journal belongs to no stream of the configuration, and is kept: name a stream so to have it delivered, or see \
+                     livestreamd journal --help"
+                );
+            }
+        }
+        Err(error) => tracing::warn!(%error, "journals that belong to no stream cannot be looked for"),
     }
 }

@@ -1,6 +1,7 @@
 //! Owns a task for each stream: starts them one after another, starts again what fails, and stops them in an order that loses
 //! nothing. A stream that fails leaves the others alone.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,11 +22,6 @@ const STAGGER: Duration = Duration::from_millis(100);
 /// The last connection starts no later than this after the first, however many there are.
 const LONGEST_STAGGER: Duration = Duration::from_secs(10);
 
-/// What the journals of all streams together may hold, as long as they are kept in memory.
-const MEMORY: u64 = 256 * 1024 * 1024;
-/// The most that one of them may hold.
-const MOST_MEMORY_FOR_ONE: u64 = 64 * 1024 * 1024;
-
 /// What all streams share.
 pub struct Shared<C: Connector> {
     /// How to reach the service and the token endpoint.
@@ -34,6 +30,8 @@ pub struct Shared<C: Connector> {
     pub producer: Arc<Producer>,
     /// Where leases are kept.
     pub leases: LeaseDir,
+    /// The daemon's directory, locked: where ids are kept.
+    pub state_dir: PathBuf,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -51,13 +49,13 @@ pub struct Supervisor {
 pub struct Leftover {
     /// Streams whose connections or forwarder had not ended in time.
     pub streams: usize,
-    /// Bytes that were read and not delivered.
+    /// Bytes that were read and not delivered. They are in the journal, and go out at the next start.
     pub bytes: u64,
 }
 
 impl Supervisor {
-    /// Starts all streams of `settings`.
-    pub fn start<C: Connector>(settings: &Settings, shared: Shared<C>) -> Self {
+    /// Starts all streams of `settings`, each with its journal: `journals` are in the order of the streams.
+    pub fn start<C: Connector>(settings: &Settings, journals: Vec<Journal>, shared: Shared<C>) -> Self {
         let (switch, stop) = stop_switch();
         let shared = Arc::new(shared);
         let mut tokens = Tokens::new(settings, shared.connector.clone());
@@ -68,9 +66,9 @@ impl Supervisor {
             tasks: JoinSet::new(),
             switch,
         };
-        for stream in &settings.streams {
+        for (stream, journal) in settings.streams.iter().zip(journals) {
             let status = StreamStatus::new(&stream.name, stream.connections);
-            let journal = Arc::new(Journal::in_memory(memory_for_each(settings)));
+            let journal = Arc::new(journal);
             let parts = StreamParts {
                 stream: Arc::new(stream.clone()),
                 tokens: tokens.of(stream),
@@ -113,12 +111,6 @@ impl Supervisor {
     fn backlog(&self) -> u64 {
         self.journals.iter().map(|journal| journal.backlog_bytes()).sum()
     }
-}
-
-/// What the journal of one stream may hold, as long as it is kept in memory.
-pub fn memory_for_each(settings: &Settings) -> u64 {
-    let share = MEMORY / settings.streams.len().max(1) as u64;
-    share.min(MOST_MEMORY_FOR_ONE).min(settings.journal.max_bytes)
 }
 
 /// What one stream's task is made of.
@@ -186,9 +178,9 @@ impl<C: Connector> StreamParts<C> {
             let settings = ForwarderSettings::from(&*self.stream);
             let (journal, producer) = (self.journal.clone(), self.shared.producer.clone());
             let counters = self.status.counters.clone();
-            // This journal's positions begin anew with each start: ids from before would belong to other records.
-            let repeats = Repeats::in_memory(&self.stream.name, &self.dedup);
+            let repeats = self.repeats();
             async move {
+                let repeats = repeats.await;
                 forward(settings, journal, producer, counters, repeats).await;
             }
         };
@@ -199,6 +191,24 @@ impl<C: Connector> StreamParts<C> {
             );
         };
         keep_alive(stop, make, failed).await;
+    }
+
+    /// Reads which hits were there before, off the async threads.
+    fn repeats(&self) -> impl Future<Output = Option<Repeats>> + Send + 'static {
+        let (stream, dedup, journal) = (self.stream.clone(), self.dedup.clone(), self.journal.clone());
+        let state_dir = self.shared.state_dir.clone();
+        async move {
+            let read = move || Repeats::on_disk(&stream.name, &dedup, &state_dir, &journal);
+            match tokio::task::spawn_blocking(read).await {
+                Ok(repeats) => repeats,
+                Err(failed) => match failed.try_into_panic() {
+                    // As if it had failed here: the forwarder is started again.
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // The runtime ends, and this with it.
+                    Err(_) => std::future::pending().await,
+                },
+            }
+        }
     }
 }
 

@@ -2,10 +2,9 @@
 
 use super::output::failure;
 use super::{ConfigArgs, block_on, load_or_explain, signals};
-use crate::app::Daemon;
+use crate::app::{Daemon, Ended};
 use crate::exit_code::ExitCode;
 use crate::settings::Loaded;
-use crate::supervisor::Leftover;
 use crate::telemetry::logs;
 use crate::upstream::Dialer;
 
@@ -30,13 +29,14 @@ pub(super) fn run(args: &ConfigArgs) -> ExitCode {
         if let Some(fault) = dialer.tls_fault() {
             tracing::warn!("no https connection can be made: {fault}");
         }
-        let daemon = Daemon::start(settings, dialer)?;
+        let daemon = Daemon::start(settings, dialer).await?;
         asked_to_end.requested().await;
         anyhow::Ok(daemon.stop().await)
     });
     match outcome {
-        Ok(Ok(leftover)) if leftover == Leftover::default() => ExitCode::Ok,
-        Ok(Ok(_)) => ExitCode::Failure,
+        // What is left is in the journal: that is what it is for.
+        Ok(Ok(Ended { durable: true, .. })) => ExitCode::Ok,
+        Ok(Ok(Ended { durable: false, .. })) => ExitCode::Failure,
         Ok(Err(error)) => failure(&format!("{error:#}")),
         Err(code) => code,
     }

@@ -96,7 +96,7 @@ pub async fn run(args: &DemoArgs, shutdown: impl Future<Output = ()>) -> anyhow:
         .await
         .context("cannot start the simulated service")?;
     let settings = settings(&simulator, &kafka, &state_dir.0)?;
-    let daemon = Daemon::start(settings, Dialer::new([]))?;
+    let daemon = Daemon::start(settings, Dialer::new([])).await?;
     let progress = report::Progress::new(!args.json, args.faults, COOLDOWN);
 
     let started = Instant::now();
@@ -111,7 +111,7 @@ pub async fn run(args: &DemoArgs, shutdown: impl Future<Output = ()>) -> anyhow:
         () = course => {}
         () = shutdown => {}
     }
-    let leftover = daemon.stop().await;
+    let leftover = daemon.stop().await.leftover;
     let report = judge(started, leftover.bytes, &simulator, &kafka).await;
     progress.end();
     simulator.stop().await;

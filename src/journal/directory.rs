@@ -109,8 +109,9 @@ impl Journals {
     }
 
     /// Closes all journals, writes what is queued, and makes everything durable, cursors included. Blocks for as long as that takes.
-    pub fn stop(mut self) {
-        self.threads.stop();
+    /// False if something could not be made durable.
+    pub fn stop(mut self) -> bool {
+        self.threads.stop()
     }
 }
 

@@ -24,7 +24,7 @@ use super::store::{Entry, Fault, Store, Trouble};
 use super::tail::{Readings, Tail};
 use super::walk::CHUNK_BYTES;
 use super::work::Passed;
-use super::{AppendError, Batch, Condition, DEFAULT_CURSOR, JournalStatus, NewBatch, Position};
+use super::{AppendError, Batch, Condition, CursorGuard, DEFAULT_CURSOR, JournalStatus, NewBatch, Position};
 
 /// Batches that may wait for the writer thread, besides those that wait for room. A stream has one for each connection.
 const MOST_QUEUED: usize = 512;
@@ -49,6 +49,7 @@ pub struct Durable {
     news: Notify,
     store: Mutex<Store>,
     front: Mutex<Front>,
+    guard: Mutex<Option<Arc<dyn CursorGuard>>>,
 }
 
 #[derive(Debug)]
@@ -140,6 +141,7 @@ impl Durable {
             news: Notify::new(),
             store: Mutex::new(store),
             front: Mutex::new(front),
+            guard: Mutex::default(),
         };
         journal.report(faults);
         journal
@@ -257,6 +259,11 @@ impl Durable {
         }
     }
 
+    /// See [`super::Journal::guard_cursors`].
+    pub fn guard_cursors(&self, guard: Option<Arc<dyn CursorGuard>>) -> Option<Arc<dyn CursorGuard>> {
+        std::mem::replace(&mut *self.guard.lock().unwrap_or_else(PoisonError::into_inner), guard)
+    }
+
     /// See [`super::Journal::close`].
     pub fn close(self: &Arc<Self>) {
         self.front().closed = true;
@@ -292,6 +299,16 @@ impl Durable {
     /// Whether it is closed, and nothing is on its way into it.
     pub fn is_closed(&self) -> bool {
         self.front().closed
+    }
+
+    /// Whether everything that was appended is on disk for good.
+    pub fn is_durable(&self) -> bool {
+        let front = self.front();
+        front.trouble.is_none()
+            && front.queue.is_empty()
+            && front.in_hand == 0
+            && front.unsynced_since.is_none()
+            && front.syncing_since.is_none()
     }
 
     fn is_waiting(&self) -> bool {
@@ -374,6 +391,10 @@ impl Durable {
                 .is_none_or(|synced| synced.elapsed() >= CURSOR_SYNC_INTERVAL);
             (front.cursors.clone(), due)
         };
+        let guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(guard) = &guard {
+            guard.store();
+        }
         let (work, dir, to_remove) = {
             let mut store = self.store();
             let mut outcome = Ok(());
@@ -396,6 +417,9 @@ impl Durable {
             return;
         }
         let with_cursors = work.has_cursors();
+        if let Some(guard) = guard.filter(|_| with_cursors) {
+            guard.sync();
+        }
         let synced = work.run(&*self.files, &dir);
         let (outcome, passed) = {
             let mut store = self.store();

@@ -172,8 +172,9 @@ impl Threads {
         &self.engine
     }
 
-    /// Closes all journals, writes what is queued, syncs everything, and ends both threads. Blocks for as long as that takes.
-    pub fn stop(&mut self) {
+    /// Closes all journals, writes what is queued, syncs everything, and ends both threads. Blocks for as long as that takes. False
+    /// if something could not be made durable.
+    pub fn stop(&mut self) -> bool {
         // Nobody may wait for an append that nobody will write.
         let journals = lock(&self.engine.sync).journals.clone();
         for journal in &journals {
@@ -181,15 +182,17 @@ impl Threads {
         }
         lock(&self.engine.write).stopped = true;
         self.engine.to_write.notify_one();
-        join(self.writer.take());
+        let written = join(self.writer.take());
         lock(&self.engine.sync).stopped = true;
         self.engine.to_sync.notify_one();
-        join(self.syncer.take());
+        let synced = join(self.syncer.take());
+        let durable = journals.iter().all(|journal| journal.is_durable());
         // The journals know the engine, and it knows them no more.
         lock(&self.engine.sync).journals.clear();
         let mut write = lock(&self.engine.write);
         write.ready.clear();
         write.later.clear();
+        written && synced && durable
     }
 }
 
@@ -199,10 +202,13 @@ impl Drop for Threads {
     }
 }
 
-fn join(thread: Option<JoinHandle<()>>) {
-    if thread.is_some_and(|thread| thread.join().is_err()) {
+/// False if the thread has failed.
+fn join(thread: Option<JoinHandle<()>>) -> bool {
+    let failed = thread.is_some_and(|thread| thread.join().is_err());
+    if failed {
         tracing::error!("a thread of the journal has failed: what it had not written is lost");
     }
+    !failed
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,4 +1,4 @@
-//! One stream's journal as its connection slots and its forwarder have it, on disk or in memory.
+//! One stream's journal as its connection slots and its forwarder have it: on disk, and in some tests in memory.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,8 +7,9 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::durable::Durable;
+#[cfg(test)]
 use super::memory::Memory;
-use super::{Batch, NewBatch, Position};
+use super::{Batch, CursorGuard, NewBatch, Position};
 
 /// Why a batch was not appended. Nothing of it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -54,12 +55,14 @@ pub struct Journal(Kind);
 
 #[derive(Debug)]
 enum Kind {
+    #[cfg(test)]
     Memory(Memory),
     Durable(Arc<Durable>),
 }
 
 impl Journal {
     /// An empty journal that holds up to `max_bytes`, headers included; at least enough for one batch, whatever its size.
+    #[cfg(test)]
     pub fn in_memory(max_bytes: u64) -> Self {
         Self(Kind::Memory(Memory::new(max_bytes)))
     }
@@ -78,6 +81,7 @@ impl Journal {
     /// [`AppendError::Closed`], also for those who wait when the journal is closed.
     pub async fn append(&self, batch: NewBatch) -> Result<Position, AppendError> {
         match &self.0 {
+            #[cfg(test)]
             Kind::Memory(journal) => journal.append(batch).await,
             Kind::Durable(journal) => journal.append(batch).await,
         }
@@ -86,6 +90,7 @@ impl Journal {
     /// True while an append waits for room, or for the disk.
     pub fn is_full(&self) -> bool {
         match &self.0 {
+            #[cfg(test)]
             Kind::Memory(journal) => journal.is_full(),
             Kind::Durable(journal) => journal.is_full(),
         }
@@ -94,6 +99,7 @@ impl Journal {
     /// How many bytes, headers included, the slowest cursor has before it.
     pub fn backlog_bytes(&self) -> u64 {
         match &self.0 {
+            #[cfg(test)]
             Kind::Memory(journal) => journal.backlog_bytes(),
             Kind::Durable(journal) => journal.status().backlog_bytes,
         }
@@ -102,6 +108,7 @@ impl Journal {
     /// The position that the next append gets.
     pub fn end(&self) -> Position {
         match &self.0 {
+            #[cfg(test)]
             Kind::Memory(journal) => journal.end(),
             Kind::Durable(journal) => journal.status().end,
         }
@@ -110,6 +117,7 @@ impl Journal {
     /// How it is.
     pub fn status(&self) -> JournalStatus {
         match &self.0 {
+            #[cfg(test)]
             Kind::Memory(journal) => {
                 let backlog_bytes = journal.backlog_bytes();
                 JournalStatus {
@@ -133,6 +141,7 @@ impl Journal {
     /// there is no such batch.
     pub async fn next(&self, from: Position) -> Option<Arc<Batch>> {
         match &self.0 {
+            #[cfg(test)]
             Kind::Memory(journal) => journal.next(from).await,
             Kind::Durable(journal) => journal.next(from).await,
         }
@@ -142,6 +151,7 @@ impl Journal {
     /// of `a` to `z`, digits, `-` and `_`.
     pub fn cursor(&self, name: &str) -> Position {
         match &self.0 {
+            #[cfg(test)]
             Kind::Memory(journal) => journal.cursor(name),
             Kind::Durable(journal) => journal.cursor(name),
         }
@@ -151,14 +161,25 @@ impl Journal {
     /// before that position is durable. A cursor never goes back, nor beyond what was appended.
     pub fn advance(&self, name: &str, position: Position) {
         match &self.0 {
+            #[cfg(test)]
             Kind::Memory(journal) => journal.advance(name, position),
             Kind::Durable(journal) => journal.advance(name, position),
+        }
+    }
+
+    /// Has `guard` called before a cursor goes to disk, from now on, in place of the one before, which is returned.
+    pub fn guard_cursors(&self, guard: Option<Arc<dyn CursorGuard>>) -> Option<Arc<dyn CursorGuard>> {
+        match &self.0 {
+            #[cfg(test)]
+            Kind::Memory(journal) => journal.guard_cursors(guard),
+            Kind::Durable(journal) => journal.guard_cursors(guard),
         }
     }
 
     /// Refuses further appends. What is here can still be read, and the readers learn when they have come to the end.
     pub fn close(&self) {
         match &self.0 {
+            #[cfg(test)]
             Kind::Memory(journal) => journal.close(),
             Kind::Durable(journal) => journal.close(),
         }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, Semaphore};
 
 use super::counted_in::CountedIn;
-use super::{AppendError, Batch, DEFAULT_CURSOR, NewBatch, Position};
+use super::{AppendError, Batch, CursorGuard, DEFAULT_CURSOR, NewBatch, Position};
 
 /// One stream's journal in memory.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub struct Memory {
     waiting: AtomicUsize,
     appended: Notify,
     state: Mutex<State>,
+    guard: Mutex<Option<Arc<dyn CursorGuard>>>,
 }
 
 #[derive(Debug)]
@@ -48,6 +49,7 @@ impl Memory {
                 cursors: BTreeMap::from([(DEFAULT_CURSOR.to_owned(), Position::default())]),
                 closed: false,
             }),
+            guard: Mutex::default(),
         }
     }
 
@@ -123,6 +125,10 @@ impl Memory {
 
     /// See [`super::Journal::advance`].
     pub fn advance(&self, name: &str, position: Position) {
+        // There is no disk for the cursor to go to; if there were, it would be here.
+        if let Some(guard) = &*self.guard() {
+            guard.store();
+        }
         let mut state = self.state();
         let position = position.min(state.end);
         match state.cursors.get_mut(name) {
@@ -140,6 +146,11 @@ impl Memory {
         self.room.add_permits(freed);
     }
 
+    /// See [`super::Journal::guard_cursors`].
+    pub fn guard_cursors(&self, guard: Option<Arc<dyn CursorGuard>>) -> Option<Arc<dyn CursorGuard>> {
+        std::mem::replace(&mut *self.guard(), guard)
+    }
+
     /// See [`super::Journal::close`].
     pub fn close(&self) {
         self.state().closed = true;
@@ -150,6 +161,10 @@ impl Memory {
     /// What a batch of this size takes of the room. Never more than there is, so that a larger one can be admitted at all.
     fn permits(&self, size: u64) -> u32 {
         size.min(self.max_bytes) as u32
+    }
+
+    fn guard(&self) -> MutexGuard<'_, Option<Arc<dyn CursorGuard>>> {
+        self.guard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

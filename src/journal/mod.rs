@@ -9,12 +9,13 @@
 //! | [`durable`], [`tail`] | a journal on disk, as the async side sees it; what of it is in memory |
 //! | [`engine`] | the threads that write and sync |
 //! | [`room`] | how much may be appended |
+//! | [`cursor_guard`] | [`CursorGuard`]: what must be on disk before a cursor is |
 //! | [`store`], [`recovery`], [`work`] | segments and cursors, without threads or waiting; how they are opened |
 //! | [`segment`], [`cursor`], [`walk`] | a segment, a cursor file, and the way through a segment |
 //! | [`format`] | a batch as bytes on disk |
 //! | [`files`] | the file operations that all this needs |
 //! | [`inspect`] | a look into a journal from outside |
-//! | [`memory`] | a journal in memory, for tests |
+//! | `memory` | a journal in memory, in tests only |
 //!
 //! The connections of a stream append; a forwarder reads from its cursor on, and moves the cursor over what is delivered. Promise:
 //! what was appended is handed out unchanged and in order until every cursor has passed it; a full journal makes its writers wait
@@ -23,6 +24,7 @@
 pub mod batch;
 mod counted_in;
 pub mod cursor;
+pub mod cursor_guard;
 pub mod directory;
 pub mod durable;
 pub mod engine;
@@ -31,6 +33,7 @@ pub mod format;
 pub mod inspect;
 #[expect(clippy::module_inception, reason = "it holds the type of that name")]
 pub mod journal;
+#[cfg(test)]
 pub mod memory;
 pub mod position;
 pub mod recovery;
@@ -42,9 +45,11 @@ pub mod walk;
 pub mod work;
 
 pub use batch::{Batch, BatchKind, NewBatch};
+pub use cursor_guard::CursorGuard;
 pub use directory::{Journals, JournalsSettings};
 pub use journal::{AppendError, Condition, Journal, JournalStatus};
 pub use position::Position;
+pub use recovery::OpenError;
 
 /// The cursor of the one output that a stream has today. Cursors have names because several outputs will come.
 pub const DEFAULT_CURSOR: &str = "default";

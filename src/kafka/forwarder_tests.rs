@@ -159,7 +159,7 @@ impl Stream {
         };
         match &self.ids {
             None => Repeats::in_memory(&self.name, &settings),
-            Some(dir) => Repeats::on_disk(&self.name, &settings, dir.path(), self.cursor()),
+            Some(dir) => Repeats::on_disk(&self.name, &settings, dir.path(), &self.journal),
         }
     }
 

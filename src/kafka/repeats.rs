@@ -1,16 +1,21 @@
 //! A stream's de-duplication as its forwarder uses it: the window, and the ids on their way to disk.
 //!
-//! Promise: an entry goes to disk when its record is delivered and before the cursor passes it. So whatever is on disk is true, and
-//! what is lost of it costs a duplicate and never a hit.
+//! ```text
+//! judge --> window, not_passed --the cursor moves--> DeliveredIds::queue --syncer thread of the journal--> id store --> cursor file
+//! ```
+//!
+//! Promise: an entry goes to disk when its record is delivered and before the cursor on disk passes it. So whatever is on disk is
+//! true, and what is lost of it costs a duplicate and never a hit. No file is touched on an async thread.
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::{info, warn};
 
 use crate::dedup::{Entry, Limits, Verdict, Window, hash};
 use crate::id_store::{IdStore, IdStoreError, IdSync, forget};
-use crate::journal::Position;
+use crate::journal::{CursorGuard, DEFAULT_CURSOR, Journal, Position};
 use crate::settings::{DedupMode, DedupSettings};
 use crate::telemetry::counters::StreamCounters;
 
@@ -27,15 +32,31 @@ pub struct Repeats {
 
 #[derive(Debug)]
 struct Disk {
-    store: IdStore,
     /// Entries whose records the cursor has not passed yet, in the order of the journal.
-    not_stored: VecDeque<Entry>,
+    not_passed: VecDeque<Entry>,
+    delivered: Arc<DeliveredIds>,
+}
+
+/// The ids of what the cursor has passed, on their way to disk.
+#[derive(Debug)]
+struct DeliveredIds {
+    stream: String,
+    most: usize,
+    /// What is not stored yet. The journal's syncer takes it many times a second.
+    queue: Mutex<VecDeque<Entry>>,
+    store: Mutex<Stored>,
+    sync: IdSync,
+}
+
+#[derive(Debug)]
+struct Stored {
+    ids: IdStore,
     failing: bool,
 }
 
 impl Repeats {
-    /// With a window in memory only: for a journal whose positions begin anew with each start. `None` if the mode is `off`.
-    pub fn in_memory(stream: &str, settings: &DedupSettings) -> Option<Self> {
+    /// With a window in memory only. `None` if the mode is `off`.
+    pub(super) fn in_memory(stream: &str, settings: &DedupSettings) -> Option<Self> {
         let marked = match settings.mode {
             DedupMode::Drop => false,
             DedupMode::Mark => true,
@@ -55,9 +76,15 @@ impl Repeats {
         })
     }
 
-    /// With the ids that are on disk for a journal on disk whose cursor stands at `cursor`. If the mode is `off`, those are
-    /// forgotten. Blocks on the disk; what is wrong there is reported, and then there is a window in memory only.
-    pub fn on_disk(stream: &str, settings: &DedupSettings, state_dir: &Path, cursor: Position) -> Option<Self> {
+    /// With the ids that are on disk for the stream's journal, before anything of it is produced; and from then on the journal's
+    /// cursor guards see to it that ids are there before the cursor is. If the mode is `off`, the ids are forgotten. Blocks on the
+    /// disk; what is wrong there is reported, and then there is a window in memory only.
+    pub fn on_disk(stream: &str, settings: &DedupSettings, state_dir: &Path, journal: &Journal) -> Option<Self> {
+        if let Some(before) = journal.guard_cursors(None) {
+            // A forwarder that failed has left ids behind. The cursor does not move until there is another one.
+            before.store();
+        }
+        let cursor = journal.cursor(DEFAULT_CURSOR);
         let Some(mut repeats) = Self::in_memory(stream, settings) else {
             if let Err(error) = forget(state_dir, stream) {
                 warn!(stream, %error, "ids that are not needed stay on disk");
@@ -70,20 +97,25 @@ impl Repeats {
         match IdStore::open(state_dir, stream, repeats.limits, cursor, remember) {
             Ok((store, found)) => {
                 info!(stream, ?found, "read the ids of what is delivered");
+                let delivered = Arc::new(DeliveredIds {
+                    stream: stream.to_owned(),
+                    most: settings.max_ids,
+                    queue: Mutex::default(),
+                    sync: store.syncer(),
+                    store: Mutex::new(Stored {
+                        ids: store,
+                        failing: false,
+                    }),
+                });
+                journal.guard_cursors(Some(delivered.clone()));
                 repeats.disk = Some(Disk {
-                    store,
-                    not_stored: VecDeque::new(),
-                    failing: false,
+                    not_passed: VecDeque::new(),
+                    delivered,
                 });
             }
             Err(error) => warn!(stream, %error, "no ids are kept on disk"),
         }
         Some(repeats)
-    }
-
-    /// What makes the ids on disk durable, if there are any; to be called at the journal's sync points.
-    pub fn syncer(&self) -> Option<IdSync> {
-        self.disk.as_ref().map(|disk| disk.store.syncer())
     }
 
     /// Whether duplicates are forwarded, with a mark.
@@ -103,7 +135,7 @@ impl Repeats {
         match verdict {
             Verdict::First | Verdict::Twin => {
                 if let Some(disk) = &mut self.disk {
-                    disk.not_stored.push_back(entry);
+                    disk.not_passed.push_back(entry);
                 }
             }
             Verdict::Duplicate { .. } => {}
@@ -114,7 +146,7 @@ impl Repeats {
     /// The stream goes back to its cursor: what lies beyond will be asked about again.
     pub(super) fn rewind(&mut self) {
         if let Some(disk) = &mut self.disk {
-            disk.not_stored.clear();
+            disk.not_passed.clear();
         }
     }
 
@@ -122,12 +154,9 @@ impl Repeats {
     pub(super) fn before_the_cursor_moves(&mut self, cursor: Position, counters: &StreamCounters) {
         self.report_shortening(counters);
         let Some(disk) = &mut self.disk else { return };
-        let passed = disk.not_stored.partition_point(|entry| entry.position < cursor.0);
-        disk.not_stored.make_contiguous();
-        let stored = disk.store.append(&disk.not_stored.as_slices().0[..passed]);
-        disk.not_stored.drain(..passed);
+        let passed = disk.not_passed.partition_point(|entry| entry.position < cursor.0);
         if passed > 0 {
-            disk.report(&self.stream, stored);
+            disk.delivered.push(disk.not_passed.drain(..passed));
         }
     }
 
@@ -150,14 +179,48 @@ impl Repeats {
     }
 }
 
-impl Disk {
-    /// The cursor moves on all the same: a stream that waited for a full disk would never empty its journal.
-    fn report(&mut self, stream: &str, stored: Result<(), IdStoreError>) {
-        let failed_before = std::mem::replace(&mut self.failing, stored.is_err());
-        match stored {
+impl DeliveredIds {
+    fn push(&self, entries: impl Iterator<Item = Entry>) {
+        let mut queue = lock(&self.queue);
+        queue.extend(entries);
+        // A disk that hangs holds up the syncer, and not us: more than the window holds would be forgotten anyway.
+        let too_many = queue.len().saturating_sub(self.most);
+        queue.drain(..too_many);
+    }
+}
+
+impl CursorGuard for DeliveredIds {
+    fn store(&self) {
+        // Held while the queue is emptied, so that two callers keep the order.
+        let mut stored = lock(&self.store);
+        let mut entries = std::mem::take(&mut *lock(&self.queue));
+        if !entries.is_empty() {
+            let outcome = stored.ids.append(entries.make_contiguous());
+            stored.report(&self.stream, outcome);
+        }
+    }
+
+    fn sync(&self) {
+        let outcome = self.sync.sync();
+        if outcome.is_err() {
+            lock(&self.store).report(&self.stream, outcome);
+        }
+    }
+}
+
+impl Stored {
+    /// One line when it begins to fail, and one when it works again.
+    fn report(&mut self, stream: &str, outcome: Result<(), IdStoreError>) {
+        let failed_before = std::mem::replace(&mut self.failing, outcome.is_err());
+        match outcome {
             Ok(()) if failed_before => info!(stream, "ids are kept on disk again"),
             Err(error) if !failed_before => warn!(stream, %error, "ids are not kept on disk"),
             Ok(()) | Err(_) => {}
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while it holds a lock here, so a poisoned one is as good as any.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

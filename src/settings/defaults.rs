@@ -107,6 +107,8 @@ pub(super) const SYNC_INTERVALS: RangeInclusive<Duration> = INSTANT..=Duration::
 
 /// Hours of a busy report suite while Kafka is away.
 pub const JOURNAL_MAX_BYTES: u64 = 20 * GIB;
+/// Five streams whose journals are full. Whatever it is, a reserve of the disk stays free.
+pub const JOURNAL_MAX_BYTES_IN_ALL: u64 = 100 * GIB;
 /// It must hold at least the smallest `max_record_bytes`; above a pebibyte it is a slip of the pen.
 pub(super) const JOURNAL_SIZES: RangeInclusive<u64> = 64 * KIB..=1024 * 1024 * GIB;
 

@@ -107,20 +107,28 @@ fn kafka(section: &mut Section<'_>, around: &Surroundings) -> Result<KafkaSettin
 
 struct JournalDraft {
     settings: JournalSettings,
-    max_bytes: Option<Found<u64>>,
+    /// What was set, to be held against the longest record.
+    sizes: [Option<Found<u64>>; 2],
 }
 
 fn journal(section: &mut Section<'_>) -> Result<JournalDraft, Reported> {
     let sync_interval = section.duration("sync_interval", defaults::SYNC_INTERVALS);
     let max_bytes = section.size("max_bytes", defaults::JOURNAL_SIZES);
-    let max_bytes = max_bytes?;
+    let max_bytes_in_all = section.size("max_bytes_in_all", defaults::JOURNAL_SIZES);
+    let (max_bytes, max_bytes_in_all) = (max_bytes?, max_bytes_in_all?);
     let settings = JournalSettings {
         sync_interval: sync_interval?.map_or(defaults::SYNC_INTERVAL, |found| found.value),
         max_bytes: max_bytes
             .as_ref()
             .map_or(defaults::JOURNAL_MAX_BYTES, |found| found.value),
+        max_bytes_in_all: max_bytes_in_all
+            .as_ref()
+            .map_or(defaults::JOURNAL_MAX_BYTES_IN_ALL, |found| found.value),
     };
-    Ok(JournalDraft { settings, max_bytes })
+    Ok(JournalDraft {
+        settings,
+        sizes: [max_bytes, max_bytes_in_all],
+    })
 }
 
 /// A journal that cannot hold the longest record that is let in would stand still at the first such record.
@@ -129,18 +137,21 @@ fn holds_a_record(
     streams: &Result<Vec<StreamSettings>, Reported>,
     report: &mut Report,
 ) -> Result<JournalSettings, Reported> {
-    let JournalDraft { settings, max_bytes } = journal?;
+    let JournalDraft { settings, sizes } = journal?;
     let longest = streams.iter().flatten().max_by_key(|stream| stream.max_record_bytes);
-    if let (Some(found), Some(stream)) = (max_bytes, longest)
-        && found.value < stream.max_record_bytes as u64
-    {
+    let too_small = |stream: &StreamSettings, found: &Found<u64>| found.value < stream.max_record_bytes as u64;
+    let mut reported = None;
+    for (found, stream) in sizes.into_iter().flatten().zip(longest.into_iter().cycle()) {
+        if !too_small(stream, &found) {
+            continue;
+        }
         let problem = format!(
             "is less than one record of stream {} may have ({} bytes); raise it, or lower max_record_bytes",
             stream.name, stream.max_record_bytes
         );
-        return Err(found.fault(report, problem));
+        reported = Some(found.fault(report, problem));
     }
-    Ok(settings)
+    reported.map_or(Ok(settings), Err)
 }
 
 fn dedup(section: &mut Section<'_>) -> Result<DedupSettings, Reported> {

@@ -147,8 +147,10 @@ pub struct KafkaSettings {
 pub struct JournalSettings {
     /// How often what was appended is made durable.
     pub sync_interval: Duration,
-    /// How much undelivered data may pile up, in bytes.
+    /// How much undelivered data of one stream may pile up, in bytes.
     pub max_bytes: u64,
+    /// The same of all streams together.
+    pub max_bytes_in_all: u64,
 }
 
 /// De-duplication (`[dedup]`).

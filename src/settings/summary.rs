@@ -26,8 +26,9 @@ fn write(out: &mut String, settings: &Settings) -> fmt::Result {
     let journal = &settings.journal;
     writeln!(
         out,
-        "journal       up to {}, synced every {} (this version keeps it in memory, within 256 MiB for all streams)",
+        "journal       up to {} a stream and {} in all, synced every {}",
         size(journal.max_bytes),
+        size(journal.max_bytes_in_all),
         time(journal.sync_interval)
     )?;
     match settings.dedup.mode {

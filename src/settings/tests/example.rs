@@ -6,7 +6,7 @@ use crate::settings::{load, summary};
 const EXAMPLE: &str = include_str!("../../../config/livestreamd.toml");
 
 /// Every key of the configuration; in a named section, as of an example.
-const KEYS: [&str; 35] = [
+const KEYS: [&str; 36] = [
     "state_dir",
     "shutdown_timeout",
     "client_id",
@@ -35,6 +35,7 @@ const KEYS: [&str; 35] = [
     "properties",
     "sync_interval",
     "max_bytes",
+    "max_bytes_in_all",
     "mode",
     "window",
     "listen",

@@ -6,7 +6,7 @@ use super::*;
 use crate::settings::summary;
 
 /// Pieces of which real configurations are made, and of which broken ones are.
-const PIECES: [&str; 48] = [
+const PIECES: [&str; 49] = [
     "[kafka]\n",
     "[kafka.properties]\n",
     "[streams.web]\n",
@@ -36,6 +36,7 @@ const PIECES: [&str; 48] = [
     "filter = ",
     "listen = ",
     "max_bytes = ",
+    "max_bytes_in_all = ",
     "\"linger.ms\" = ",
     "linger.ms = ",
     "acks = ",

@@ -28,7 +28,7 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
         (
             with("[journal]\nmax_size = \"1GiB\""),
             "journal.max_size",
-            "known here are sync_interval, max_bytes",
+            "known here are sync_interval, max_bytes, max_bytes_in_all",
         ),
         (with("[dedup]\nmodes = \"drop\""), "dedup.modes", "did you mean mode?"),
         (with("[admin]\nport = \"9600\""), "admin.port", "known here are listen"),
@@ -329,6 +329,11 @@ fn a_time_or_size_that_makes_no_sense_is_refused() {
         (
             with("[journal]\nmax_bytes = \"1MiB\""),
             "journal.max_bytes",
+            "raise it, or lower max_record_bytes",
+        ),
+        (
+            with("[journal]\nmax_bytes_in_all = \"1MiB\""),
+            "journal.max_bytes_in_all",
             "raise it, or lower max_record_bytes",
         ),
         (with("[dedup]\nwindow = \"0s\""), "dedup.window", "it may be 1s to 1day"),

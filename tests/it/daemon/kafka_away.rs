@@ -27,7 +27,7 @@ async fn while_the_broker_is_away_the_reading_stops_and_the_connection_stays_and
     config.upstream = format!("cooldown = \"59s\"\nmax_record_bytes = \"64KiB\"\nstall_timeout = \"{STALL:?}\"\n");
     config.sections.push_str("[journal]\nmax_bytes = \"256KiB\"\n");
     config.stream(&simulator, "steady");
-    let trial = config.start();
+    let trial = config.start().await;
     let stream = trial.stream("steady");
     stream.has_hits(200).await;
 
@@ -123,7 +123,7 @@ async fn a_missing_topic_is_told_and_holds_up_its_own_stream_only() {
         &simulator.token_url(),
         &topic,
     );
-    let trial = config.start();
+    let trial = config.start().await;
     let (with, without) = (trial.stream("with-topic"), trial.stream("without-topic"));
     for (name, stream) in [("with-topic", &with), ("without-topic", &without)] {
         stream.streams().await;
@@ -182,7 +182,7 @@ async fn a_record_above_the_topic_s_limit_is_a_dead_letter_and_its_neighbours_ar
     let mut config = Config::with_topics(kafka, topic, dead_letters);
     config.properties.push_str("\"compression.type\" = \"none\"\n");
     config.stream(&simulator, "large");
-    let trial = config.start();
+    let trial = config.start().await;
     let stream = trial.stream("large");
     stream.streams().await;
     // 100 hits of 2 KB are more than one batch may have, and none of them is too large.
@@ -241,7 +241,7 @@ async fn a_stop_without_kafka_ends_in_time_and_says_what_is_left() {
     let mut config = Config::with_topics(nobody, "hits".to_owned(), "dead-letters".to_owned());
     config.top = "shutdown_timeout = \"2s\"\n".to_owned();
     config.stream(&simulator, "left");
-    let trial = config.start();
+    let trial = config.start().await;
     let stream = trial.stream("left");
     stream.streams().await;
     simulator.burst("left", 50).unwrap();

@@ -39,7 +39,7 @@ impl Mocked {
             .push_str("\"retry.backoff.ms\" = 200\n\"topic.metadata.refresh.fast.interval.ms\" = 100\n");
         config.stream(&simulator, name);
         before(&cluster, &mut config);
-        let trial = config.start();
+        let trial = config.start().await;
         let stream = trial.stream(name);
         stream.streams().await;
         Self {

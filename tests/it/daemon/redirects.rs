@@ -42,7 +42,7 @@ async fn redirects_are_followed_with_all_the_headers() {
     for (name, ..) in &cases {
         config.stream(&simulator, name);
     }
-    let trial = config.start();
+    let trial = config.start().await;
     let checks = cases.clone().map(|(name, status, hops, _)| {
         let (simulator, stream) = (simulator.handle(), trial.stream(name));
         async move {
@@ -138,7 +138,7 @@ async fn a_redirect_to_a_foreign_host_is_refused_and_nobody_connects_there() {
     for (name, ..) in &cases {
         config.stream(&simulator, name);
     }
-    let trial = config.start();
+    let trial = config.start().await;
     let checks = cases.clone().map(|(name, _, words)| {
         let (simulator, stream) = (simulator.handle(), trial.stream(name));
         async move {
@@ -170,7 +170,7 @@ async fn redirects_without_end_are_given_up_and_waited_out() {
     let simulator = simulate([redirected("endless", 302, None, RedirectTarget::Same)]).await;
     let mut config = Config::new().await;
     config.stream(&simulator, "endless");
-    let trial = config.start();
+    let trial = config.start().await;
     let (why, left) = trial.stream("endless").waits().await;
     assert_eq!(
         why.to_string(),
@@ -201,7 +201,7 @@ async fn a_redirect_to_where_nobody_is_has_reached_the_service_and_costs_a_coold
     // A backoff would begin with one second.
     config.upstream = "cooldown = \"3s\"\nlong_retry = \"60s\"\n".to_owned();
     config.stream(&simulator, "dead-end");
-    let trial = config.start();
+    let trial = config.start().await;
     let (why, left) = trial.stream("dead-end").waits().await;
     assert!(
         matches!(why, Why::Lost(Lost::RedirectHop(_))) && why.to_string().contains("refused"),

@@ -90,7 +90,7 @@ async fn each_status_is_shown_and_waited_out_as_its_class_demands_and_then_hits_
             .fault(case.name, fault.times(case.waits.len() as u32))
             .unwrap();
     }
-    let trial = config.start();
+    let trial = config.start().await;
     all_at_once(
         CASES
             .iter()
@@ -148,7 +148,7 @@ async fn a_401_is_retried_at_once_with_a_fresh_token_and_once_only() {
     let mut config = Config::new().await;
     config.stream(&simulator, "expired");
     config.stream(&simulator, "not-linked");
-    let trial = config.start();
+    let trial = config.start().await;
 
     trial.stream("expired").streams().await;
     let retry = attempt(&simulator, "expired", 1).await;
@@ -204,7 +204,7 @@ async fn a_token_that_was_revoked_meanwhile_costs_one_retry_and_no_further_coold
     let simulator = simulate([quiet("revoked")]).await;
     let mut config = Config::new().await;
     config.stream(&simulator, "revoked");
-    let trial = config.start();
+    let trial = config.start().await;
     trial.stream("revoked").streams().await;
     simulator.revoke_tokens();
     simulator
@@ -247,7 +247,7 @@ async fn a_409_for_another_client_is_told_with_its_reason_until_that_client_is_g
     let mut config = Config::new().await;
     config.stream(&simulator, "reached");
     config.stream(&simulator, "differs");
-    let trial = config.start();
+    let trial = config.start().await;
     for (name, words) in [
         (
             "reached",
@@ -290,7 +290,7 @@ async fn a_424_goes_on_until_somebody_enables_the_stream() {
     .await;
     let mut config = Config::new().await;
     config.stream_at("new-api", &simulator.url_api2("new-api"), &simulator.token_url(), "");
-    let trial = config.start();
+    let trial = config.start().await;
     let stream = trial.stream("new-api");
     let (why, left) = stream.waits().await;
     assert!(
@@ -323,7 +323,7 @@ async fn an_attempt_without_a_usable_answer_has_reached_the_service_all_the_same
         simulator.fault(name, fault).unwrap();
         config.stream(&simulator, name);
     }
-    let trial = config.start();
+    let trial = config.start().await;
     let checks = cases.clone().map(|(name, _)| {
         let (simulator, stream) = (simulator.handle(), trial.stream(name));
         async move {
@@ -377,7 +377,7 @@ async fn trouble_at_the_token_endpoint_is_shown_and_costs_the_service_nothing() 
         simulator.token_url()
     );
     config.stream_as("unknown-client", &simulator.url("unknown-client"), &credential, "");
-    let trial = config.start();
+    let trial = config.start().await;
     let (why, left) = trial.stream("unknown-client").waits().await;
     assert!(
         why.is_failing()
@@ -405,7 +405,7 @@ async fn trouble_at_the_token_endpoint_is_shown_and_costs_the_service_nothing() 
     // With the backoff of an attempt that reached nobody, not with this.
     config.upstream = "cooldown = \"60s\"\n".to_owned();
     config.stream(&simulator, "away");
-    let trial = config.start();
+    let trial = config.start().await;
     let (why, left) = trial.stream("away").waits().await;
     assert!(!why.is_failing() && why.to_string().contains("answered 503"), "{why}");
     assert_ordered(left, Duration::from_secs(1));
@@ -430,7 +430,7 @@ async fn a_200_without_a_byte_is_a_quiet_stream_and_stays_open() {
     let mut config = Config::new().await;
     config.upstream.push_str("stall_timeout = \"500ms\"\n");
     config.stream(&simulator, "silent");
-    let trial = config.start();
+    let trial = config.start().await;
     let stream = trial.stream("silent");
     stream.streams().await;
     // Nothing to wait for: that nothing happens is what is looked at, for some stall limits.

@@ -22,7 +22,7 @@ async fn both_connections_of_a_stream_bring_hits_and_one_s_end_leaves_the_other_
         &simulator.token_url(),
         "connections = 2\n",
     );
-    let trial = config.start();
+    let trial = config.start().await;
     let stream = trial.stream("two");
     for slot in [0, 1] {
         stream
@@ -86,7 +86,7 @@ async fn a_stream_that_fails_for_good_leaves_the_other_untouched() {
     config.stream(&simulator, "good");
     // The simulator has no such stream.
     config.stream(&simulator, "mistyped");
-    let trial = config.start();
+    let trial = config.start().await;
     let (good, mistyped) = (trial.stream("good"), trial.stream("mistyped"));
     good.streams().await;
     for number in 0..2 {
@@ -136,7 +136,7 @@ async fn many_streams_start_one_after_another_and_stop_together() {
     for name in &names {
         config.stream(&simulator, name);
     }
-    let trial = config.start();
+    let trial = config.start().await;
     for name in &names {
         trial.stream(name).has_hits(5).await;
     }

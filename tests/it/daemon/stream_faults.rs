@@ -157,7 +157,7 @@ async fn each_end_is_shown_with_its_reason_and_only_whole_records_are_forwarded(
     for case in CASES {
         config.stream(&simulator, case.name);
     }
-    let trial = config.start();
+    let trial = config.start().await;
     all_at_once(
         CASES
             .iter()
@@ -296,7 +296,7 @@ async fn what_is_strange_in_a_stream_does_not_end_it_and_what_is_no_hit_is_a_dea
     for (name, ..) in ODDITIES {
         config.stream(&simulator, name);
     }
-    let trial = config.start();
+    let trial = config.start().await;
     let checks = ODDITIES.iter().map(|(name, fault, hits, dead_letters)| {
         let (simulator, stream) = (simulator.handle(), trial.stream(name));
         async move {
@@ -369,7 +369,7 @@ async fn hits_that_the_service_repeats_are_forwarded_at_least_once() {
     let simulator = simulate([quiet("repeats")]).await;
     let mut config = Config::new().await;
     config.stream(&simulator, "repeats");
-    let trial = config.start();
+    let trial = config.start().await;
     let stream = trial.stream("repeats");
     stream.streams().await;
     simulator.burst("repeats", BEFORE).unwrap();
@@ -411,7 +411,7 @@ async fn a_stream_that_falls_silent_for_good_is_ended_at_the_stall_limit() {
     for name in ["stalls", "stalls-until-close"] {
         config.stream(&simulator, name);
     }
-    let trial = config.start();
+    let trial = config.start().await;
     let checks = ["stalls", "stalls-until-close"].map(|name| {
         let (simulator, stream) = (simulator.handle(), trial.stream(name));
         async move {

@@ -67,7 +67,7 @@ async fn hits_come_over_tls_and_a_cut_without_a_goodbye_is_a_cut() {
     let mut config = Config::new().await;
     config.roots.push(authority.certificate.clone());
     config.stream(&simulator, "tls");
-    let trial = config.start();
+    let trial = config.start().await;
     let stream = trial.stream("tls");
     let mut hits = 0;
     let ends = [
@@ -117,7 +117,7 @@ async fn a_redirect_over_tls_goes_to_a_trusted_host_and_to_no_other() {
         config.roots.push(authority.certificate.clone());
         writeln!(config.upstream, "trusted_hosts = [\"{trusted}\"]").unwrap();
         config.stream(&simulator, "moved");
-        let trial = config.start();
+        let trial = config.start().await;
         let (why, _) = trial.stream("moved").waits().await;
         trial.finish().await;
         let seen = target.ledger().accepts();
@@ -167,7 +167,7 @@ async fn a_certificate_that_is_not_accepted_leaves_nothing_behind_and_is_explain
     // The token endpoint has a certificate too.
     config.stream_at("token", &simulators[0].url("token"), &simulators[0].token_url(), "");
     let started = Instant::now();
-    let trial = config.start();
+    let trial = config.start().await;
     let checks = cases.clone().map(|(name, _, words)| {
         let stream = trial.stream(name);
         async move {
@@ -215,7 +215,7 @@ async fn a_service_that_speaks_no_tls_is_explained() {
         &plain.token_url(),
         "cooldown = \"60s\"\nlong_retry = \"60s\"\nconnect_timeout = \"2s\"\n",
     );
-    let trial = config.start();
+    let trial = config.start().await;
     let stream = trial.stream("plain");
     let state = stream
         .slot(0, "cannot connect", |state| {

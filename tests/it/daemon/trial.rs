@@ -100,7 +100,7 @@ impl Config {
     }
 
     /// Starts the daemon.
-    pub fn start(self) -> Trial {
+    pub async fn start(self) -> Trial {
         logs::keep();
         let dir = tempfile::tempdir().unwrap();
         let text = format!(
@@ -117,7 +117,7 @@ impl Config {
         );
         let loaded = load_str(&text, Format::Toml, [], dir.path());
         let settings = loaded.unwrap_or_else(|faults| panic!("{faults}\nin\n{text}")).settings;
-        let daemon = Daemon::start(settings, Dialer::new(self.roots)).unwrap();
+        let daemon = Daemon::start(settings, Dialer::new(self.roots)).await.unwrap();
         Trial {
             daemon,
             kafka: self.kafka,
@@ -156,11 +156,12 @@ impl Trial {
             dead_letters,
             dir,
         } = self;
-        let leftover = daemon.stop().await;
+        let ended = daemon.stop().await;
+        assert!(ended.durable, "the journal is on disk");
         drop(dir);
         assert_eq!(logs::lines_with(&[SECRET]), Vec::<String>::new(), "a secret was logged");
         (
-            leftover,
+            ended.leftover,
             Topics {
                 kafka,
                 topic,

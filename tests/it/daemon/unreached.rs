@@ -27,7 +27,7 @@ async fn a_service_that_starts_late_is_found_by_a_backoff_within_its_limits() {
     config.upstream = "cooldown = \"10m\"\n".to_owned();
     config.stream_as("late", &url, "access_token = \"ready-made\"", "");
     let started = Instant::now();
-    let trial = config.start();
+    let trial = config.start().await;
     let stream = trial.stream("late");
     let (why, left) = stream.waits().await;
     let Why::Unreached(Unreached(text)) = &why else {
@@ -63,7 +63,7 @@ async fn a_service_that_is_restarted_is_owed_its_cooldown_and_then_backed_off_fr
     let first = simulate_on(port, "restarted").await;
     let mut config = Config::new().await;
     config.stream(&first, "restarted");
-    let trial = config.start();
+    let trial = config.start().await;
     let stream = trial.stream("restarted");
     stream.streams().await;
     first.burst("restarted", 5).unwrap();
@@ -121,7 +121,7 @@ async fn a_name_that_does_not_exist_is_shown() {
         "access_token = \"ready-made\"",
         "",
     );
-    let trial = config.start();
+    let trial = config.start().await;
     let (why, left) = trial.stream("nowhere").waits().await;
     let Why::Unreached(Unreached(text)) = &why else {
         panic!("{why:?}")

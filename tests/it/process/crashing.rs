@@ -1,4 +1,4 @@
-//! `kill -9`: whatever happens to the process, no attempt comes early.
+//! `kill -9`: whatever happens to the process, no attempt comes early, and nothing that was read is lost.
 
 use std::time::Duration;
 

@@ -17,6 +17,7 @@ mod forwarding;
 mod judge;
 mod murmur2;
 mod outputs;
+mod remembering;
 mod secrecy;
 mod stopping;
 mod tools;

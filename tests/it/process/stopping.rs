@@ -193,17 +193,68 @@ async fn a_second_signal_ends_it_at_once_while_kafka_takes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_shutdown_timeout_is_over_it_ends_with_1_and_says_how_much_is_not_delivered() {
-    let held = HeldUp::begin(&[("LIVESTREAMD__SHUTDOWN_TIMEOUT", "1s")]).await;
-    held.ask_to_end().await;
-    let told = held.daemon.logged("what is left", |line| {
-        line["level"] == "ERROR" && line["bytes"].as_u64() > Some(0)
+async fn what_is_not_delivered_within_shutdown_timeout_goes_out_at_the_next_start() {
+    let HeldUp { trial, daemon } = {
+        let held = HeldUp::begin(&[("LIVESTREAMD__SHUTDOWN_TIMEOUT", "1s")]).await;
+        held.ask_to_end().await;
+        held
+    };
+    let told = daemon.logged("what is left", |line| {
+        line["level"] == "WARN" && line["bytes"].as_u64() > Some(0)
     });
-    let bytes: u64 = held.trial.ledger().written("held").iter().map(RecordEntry::bytes).sum();
+    let bytes: u64 = trial.ledger().written("held").iter().map(RecordEntry::bytes).sum();
     let left = told["bytes"].as_u64().unwrap();
     // Line ends and the like come on top.
     assert!(left >= bytes && left <= bytes * 11 / 10, "{told}, written {bytes}");
-    assert_eq!(held.daemon.ended().code, 1);
+    assert_eq!(daemon.ended().code, 0);
+
+    let asked_ms = now_ms();
+    trial
+        .kafka
+        .configure_topic(&trial.stream().topic, "message.timestamp.before.max.ms", "604800000");
+    let daemon = trial.run();
+    let started = daemon.logged("what it starts with", |line| line["backlog_bytes"].as_u64() > Some(0));
+    assert_eq!(started["stream"], "held", "{started}");
+    let topic = &trial.stream().topic;
+    trial
+        .kafka
+        .consume_all(topic, |records| records.len() >= HELD_UP, LIMIT);
+    assert_eq!(daemon.ended_by(Signal::TERM).code, 0);
+    let rules = Rules {
+        went_back: true,
+        ..Rules::default()
+    };
+    let judged = trial.judge(trial.stream(), rules);
+    assert_eq!((judged.hits, judged.different), (HELD_UP, HELD_UP));
+    for record in trial.hits(trial.stream()) {
+        assert!(
+            record.timestamp.unwrap() <= asked_ms,
+            "received by the first daemon, before {asked_ms}: {record:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_loses_nothing_of_what_was_read_and_not_delivered() {
+    let HeldUp { trial, daemon } = HeldUp::begin(&[]).await;
+    daemon.kill();
+    trial
+        .kafka
+        .configure_topic(&trial.stream().topic, "message.timestamp.before.max.ms", "604800000");
+    // Without its stream: nothing but the journal can bring the hits.
+    let daemon = trial.run_with(&[("LIVESTREAMD__UPSTREAM__COOLDOWN", "1h")]);
+    let topic = &trial.stream().topic;
+    trial
+        .kafka
+        .consume_all(topic, |records| records.len() >= HELD_UP, LIMIT);
+    assert_eq!(trial.ledger().accepts().len(), 1, "it did not connect again");
+    assert_eq!(daemon.ended_by(Signal::TERM).code, 0);
+    let rules = Rules {
+        was_killed: true,
+        ..Rules::default()
+    };
+    let judged = trial.judge(trial.stream(), rules);
+    assert_eq!((judged.hits, judged.different), (HELD_UP, HELD_UP));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
