@@ -111,6 +111,17 @@ impl Livestreamd {
         Self::start(scratch, arguments, variables).ended()
     }
 
+    /// The most memory that it has had resident so far, in bytes.
+    pub fn peak_rss(&self) -> u64 {
+        let pid = self.guarded.as_ref().expect("it has not ended").pid();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        kib.and_then(|kib| kib.parse::<u64>().ok())
+            .expect("the kernel counts it in KiB")
+            * 1024
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         self.guarded.as_ref().expect("it has not ended").signal(signal);

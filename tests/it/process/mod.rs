@@ -10,6 +10,7 @@
 //!
 //! The other modules are the tests.
 
+mod backlog;
 mod child;
 mod commands;
 mod crashing;

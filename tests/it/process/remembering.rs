@@ -35,7 +35,7 @@ async fn a_restart_and_a_kill_9_forget_no_hit_that_was_delivered() {
         trial.kafka.consume_all(topic, |records| records.len() >= 200, LIMIT);
         if kill {
             // The cursor is noted at a sync, a tenth of a second after the delivery: then the next daemon replays nothing.
-            trial.delivered_is_noted().await;
+            trial.delivered_is_noted(LIMIT).await;
             daemon.kill();
         } else {
             assert_eq!(daemon.ended_by(Signal::TERM).code, 0);

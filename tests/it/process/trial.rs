@@ -193,13 +193,13 @@ impl Trial {
     }
 
     /// Waits until the only stream's cursor on disk stands at the end of its journal.
-    pub async fn delivered_is_noted(&self) {
+    pub async fn delivered_is_noted(&self, limit: Duration) {
         let dir = self.scratch.path().join("state/journal").join(&self.stream().name);
-        let limit = tokio::time::Instant::now() + LIMIT;
+        let deadline = tokio::time::Instant::now() + limit;
         while livestreamd::journal::inspect::inspect(&dir).is_ok_and(|journal| journal.backlog_bytes > 0) {
             assert!(
-                tokio::time::Instant::now() < limit,
-                "waited {LIMIT:?} in vain for the cursor in {}",
+                tokio::time::Instant::now() < deadline,
+                "waited {limit:?} in vain for the cursor in {}",
                 dir.display()
             );
             tokio::time::sleep(Duration::from_millis(10)).await;

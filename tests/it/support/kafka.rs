@@ -192,6 +192,19 @@ impl Kafka {
         records
     }
 
+    /// How many records a topic holds, told by its ends and not by reading it.
+    pub fn count(&self, topic: &str) -> u64 {
+        let consumer: BaseConsumer = self.client().create().expect("a consumer can be made");
+        let deadline = Instant::now() + REQUEST_LIMIT;
+        let ends = partitions(&consumer, topic, deadline).into_iter().map(|partition| {
+            let (low, high) = consumer
+                .fetch_watermarks(topic, partition, REQUEST_LIMIT)
+                .expect("a partition has ends");
+            u64::try_from(high - low).expect("a partition ends after it begins")
+        });
+        ends.sum()
+    }
+
     /// All that a topic holds now.
     #[track_caller]
     pub fn records(&self, topic: &str) -> Vec<Record> {
