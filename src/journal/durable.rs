@@ -304,11 +304,7 @@ impl Durable {
     /// Whether everything that was appended is on disk for good.
     pub fn is_durable(&self) -> bool {
         let front = self.front();
-        front.trouble.is_none()
-            && front.queue.is_empty()
-            && front.in_hand == 0
-            && front.unsynced_since.is_none()
-            && front.syncing_since.is_none()
+        front.queue.is_empty() && front.in_hand == 0 && front.unsynced_since.is_none() && front.syncing_since.is_none()
     }
 
     fn is_waiting(&self) -> bool {

@@ -11,10 +11,10 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::dedup::{Entry, Limits, Verdict, Window, hash};
-use crate::id_store::{IdStore, IdStoreError, IdSync, forget};
+use crate::id_store::{Found, IdStore, IdStoreError, IdSync, forget};
 use crate::journal::{CursorGuard, DEFAULT_CURSOR, Journal, Position};
 use crate::settings::{DedupMode, DedupSettings};
 use crate::telemetry::counters::StreamCounters;
@@ -96,7 +96,7 @@ impl Repeats {
         };
         match IdStore::open(state_dir, stream, repeats.limits, cursor, remember) {
             Ok((store, found)) => {
-                info!(stream, ?found, "read the ids of what is delivered");
+                report_found(stream, found);
                 let delivered = Arc::new(DeliveredIds {
                     stream: stream.to_owned(),
                     most: settings.max_ids,
@@ -218,6 +218,34 @@ impl Stored {
             Ok(()) | Err(_) => {}
         }
     }
+}
+
+/// A line only if there is something to tell.
+fn report_found(stream: &str, found: Found) {
+    let Found {
+        kept,
+        not_delivered,
+        too_old,
+        damaged,
+        torn_bytes,
+        newer_version,
+    } = found;
+    if damaged > 0 || newer_version.is_some() {
+        warn!(
+            stream,
+            kept,
+            damaged,
+            newer_version,
+            "some ids of delivered hits cannot be read: copies of theirs may be forwarded"
+        );
+    }
+    if kept > 0 {
+        info!(stream, kept, "remembers hits that were delivered before");
+    }
+    debug!(
+        stream,
+        kept, not_delivered, too_old, damaged, torn_bytes, newer_version, "read the ids of delivered hits"
+    );
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

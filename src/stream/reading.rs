@@ -1,5 +1,5 @@
 //! Reads one open connection into the journal until it ends. It parses nothing, and waits for nothing but the socket, unless the
-//! journal is full: then the socket is read no further until there is room.
+//! journal takes nothing: then the socket is read no further until it does.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::journal::{AppendError, BatchKind, Journal, NewBatch, Position};
+use crate::journal::{AppendError, BatchKind, Journal, JournalStatus, NewBatch, Position};
 use crate::lifecycle::{EndReason, Event, Moment, StallWatch};
 use crate::telemetry::StreamCounters;
 use crate::upstream::{Activity, Body, Drained};
@@ -36,14 +36,42 @@ pub struct Reading {
     pub stall: StallWatch,
 }
 
-/// An append that is not over.
-pub type PendingAppend = Pin<Box<dyn Future<Output = Result<Position, AppendError>> + Send>>;
+type Append = Pin<Box<dyn Future<Output = Result<Position, AppendError>> + Send>>;
+
+/// The append of what was read last, not over yet. Dropping it gives that up, which is worth a line in the log.
+pub struct PendingAppend {
+    append: Append,
+    bytes: usize,
+    stream: String,
+    slot: u8,
+    taken: bool,
+}
+
+impl PendingAppend {
+    /// Waits until the journal has taken it, or is closed.
+    pub async fn finish(mut self) {
+        self.taken = (&mut self.append).await.is_ok();
+    }
+}
+
+impl Drop for PendingAppend {
+    fn drop(&mut self) {
+        if !self.taken {
+            tracing::error!(
+                stream = self.stream,
+                slot = self.slot,
+                bytes = self.bytes,
+                "what was read last found no room in the journal until the end, and is lost"
+            );
+        }
+    }
+}
 
 /// How a reading ended. The connection is closed.
 pub struct Ended {
     /// For the slot's machine.
     pub event: Event,
-    /// The append of what was read last, not over yet because the journal was full when we were told to stop.
+    /// The append of what was read last, not over yet because the journal took nothing when we were told to stop.
     pub pending: Option<PendingAppend>,
     /// Bytes of a line that was cut off: no record, and lost.
     pub cut_bytes: u64,
@@ -94,19 +122,26 @@ impl Reading {
             };
             self.counters.batches.one();
             self.counters.bytes.add(batch.bytes.len() as u64);
-            let journal = self.journal.clone();
-            let mut append: PendingAppend = Box::pin(async move { journal.append(batch).await });
+            let (journal, bytes) = (self.journal.clone(), batch.bytes.len());
+            let mut append: Append = Box::pin(async move { journal.append(batch).await });
             // As a rule there is room, and this is no wait at all.
             let mut pause = Pause::default();
             let appended = loop {
                 tokio::select! {
                     biased;
                     appended = &mut append => break appended,
-                    () = stop.requested() => return Ended { pending: Some(append), ..Ended::now(Event::Stop) },
-                    waited_s = pause.notice() => tracing::warn!(
-                        stream = self.stream, slot = self.slot, waited_s, backlog_bytes = self.journal.backlog_bytes(),
-                        "the journal is full: reading pauses until Kafka has taken some of it"
-                    ),
+                    () = stop.requested() => {
+                        let (stream, slot) = (self.stream.clone(), self.slot);
+                        let pending = PendingAppend { append, bytes, stream, slot, taken: false };
+                        return Ended { pending: Some(pending), ..Ended::now(Event::Stop) };
+                    }
+                    waited_s = pause.notice() => {
+                        let JournalStatus { condition, backlog_bytes, .. } = self.journal.status();
+                        tracing::warn!(
+                            stream = self.stream, slot = self.slot, waited_s, backlog_bytes, journal = %condition,
+                            "the journal takes nothing: reading pauses until it does"
+                        );
+                    }
                 }
             };
             if let Some(paused_s) = pause.noticed() {
@@ -114,7 +149,7 @@ impl Reading {
                     stream = self.stream,
                     slot = self.slot,
                     paused_s,
-                    "there is room in the journal: reading goes on"
+                    "the journal takes batches again: reading goes on"
                 );
             }
             if let Err(error) = appended {

@@ -133,8 +133,7 @@ impl<C: Connector> Drive<C> {
             pending = self.carry_out(actions).await;
         }
         if let Some(append) = self.unfinished.take() {
-            // An error means that the journal is closed, or that it failed and said so.
-            let _ = append.await;
+            append.finish().await;
         }
     }
 
