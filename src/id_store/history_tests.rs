@@ -29,6 +29,8 @@ struct Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     None,
+    /// The cursor moves when a record is produced, and not when its delivery is reported.
+    CursorAtEnqueue,
     /// Whatever was seen is a duplicate when it is seen again.
     PositionIgnored,
     /// Entries past the cursor are given out at a start.
@@ -84,6 +86,7 @@ fn in_no_history_does_the_cursor_pass_a_hit_that_kafka_does_not_have() {
 #[test]
 fn planted_faults_are_found() {
     for fault in [
+        Fault::CursorAtEnqueue,
         Fault::PositionIgnored,
         Fault::CursorIgnored,
         Fault::CutInMemoryOnly,
@@ -102,12 +105,14 @@ fn history(number: u64, fault: Fault, seen: &mut Seen) -> Result<(), String> {
             0..6 => world.append(),
             6..11 => world.produce()?,
             11..14 => world.deliver()?,
-            14..16 => world.sync(),
+            14 => world.note(),
+            15 => world.sync(),
             16 => world.rewind(),
             17 => world.kill(),
             18 => world.lose_power(),
             _ => world.now_ms += world.random.below(300),
         }
+        world.judge_the_cursor()?;
     }
     Ok(())
 }
@@ -126,7 +131,9 @@ struct World<'s> {
     sent: Vec<Content>,
     journal: Vec<Record>,
     end: u64,
+    /// Where the cursor stands in memory, and on disk as long as the power stays.
     cursor: u64,
+    noted: u64,
     synced: Synced,
 
     // Kafka.
@@ -135,13 +142,17 @@ struct World<'s> {
     unforgettable: BTreeMap<Content, u64>,
     may_forget: bool,
     lost: BTreeSet<u64>,
+    /// Up to where everything was found delivered.
+    judged_to: u64,
 
     // The daemon.
     window: Window,
     store: IdStore,
     at: u64,
     in_flight: VecDeque<(Record, bool)>,
-    not_stored: Vec<Entry>,
+    not_passed: Vec<Entry>,
+    /// What the cursor has passed in memory, on its way to disk.
+    queue: Vec<Entry>,
     ever_seen: BTreeSet<(u64, u64)>,
     started_at: u64,
 }
@@ -179,16 +190,19 @@ impl<'s> World<'s> {
             journal: Vec::new(),
             end: 0,
             cursor: 0,
+            noted: 0,
             synced: Synced::default(),
             delivered: BTreeSet::new(),
             unforgettable: BTreeMap::new(),
             may_forget: limits != ROOMY,
             lost: BTreeSet::new(),
+            judged_to: 0,
             window: Window::new(limits),
             store,
             at: 0,
             in_flight: VecDeque::new(),
-            not_stored: Vec::new(),
+            not_passed: Vec::new(),
+            queue: Vec::new(),
             ever_seen: BTreeSet::new(),
             started_at: 0,
             random,
@@ -231,12 +245,16 @@ impl<'s> World<'s> {
                 Verdict::First | Verdict::Twin => true,
             };
             if sent {
-                self.not_stored.push(self.entry(record));
+                self.not_passed.push(self.entry(record));
                 if self.eager {
-                    self.store_up_to(u64::MAX);
+                    self.queue_up_to(u64::MAX);
+                    self.store_queue();
                 }
             }
             self.in_flight.push_back((record, sent));
+            if self.fault == Fault::CursorAtEnqueue {
+                self.cursor = self.at;
+            }
         }
         Ok(())
     }
@@ -274,8 +292,8 @@ impl<'s> World<'s> {
         let passed: Vec<(Record, bool)> = self.in_flight.drain(..count).collect();
         let Some((last, _)) = passed.last() else { return Ok(()) };
         let cursor = last.end;
-        self.store_up_to(cursor);
-        self.cursor = cursor;
+        self.queue_up_to(cursor);
+        self.cursor = cursor.max(self.cursor);
         for (record, sent) in passed {
             if sent {
                 self.delivered.insert(record.content);
@@ -290,24 +308,35 @@ impl<'s> World<'s> {
         Ok(())
     }
 
-    fn store_up_to(&mut self, cursor: u64) {
-        let (now, later) = self.not_stored.drain(..).partition(|entry| entry.position < cursor);
-        self.not_stored = later;
+    fn queue_up_to(&mut self, cursor: u64) {
+        let (now, later): (Vec<Entry>, _) = self.not_passed.drain(..).partition(|entry| entry.position < cursor);
+        self.not_passed = later;
+        self.queue.extend(now);
+    }
+
+    /// As the journal's syncer does: ids first, then the cursor.
+    fn note(&mut self) {
+        self.store_queue();
+        self.noted = self.cursor;
+    }
+
+    fn store_queue(&mut self) {
+        let now = std::mem::take(&mut self.queue);
         if self.random.one_in(100) {
             self.seen.appends_failed += 1;
             self.unforgettable.clear();
             self.may_forget = true;
         } else {
-            let now: Vec<Entry> = now;
             self.store.append(&now).unwrap();
         }
     }
 
     fn sync(&mut self) {
+        self.note();
         self.store.syncer().sync().unwrap();
         self.synced = Synced {
             records: self.journal.len(),
-            cursor: self.cursor,
+            cursor: self.noted,
             files: [CURRENT, PREVIOUS].map(|file| (file, size(&self.path(file)))).into(),
         };
     }
@@ -322,7 +351,28 @@ impl<'s> World<'s> {
     fn kill(&mut self) {
         self.seen.kills += 1;
         self.leave_in_flight();
+        self.cursor = self.noted;
         self.start();
+    }
+
+    /// What the cursor has passed is in Kafka, in a copy if not by itself; and what is in flight may still get there.
+    fn judge_the_cursor(&mut self) -> Result<(), String> {
+        let cursor = self
+            .in_flight
+            .front()
+            .map_or(self.cursor, |(record, _)| record.position);
+        self.judged_to = self.judged_to.min(cursor);
+        let passed = self
+            .journal
+            .iter()
+            .filter(|record| (self.judged_to..cursor).contains(&record.position));
+        for record in passed {
+            if !self.delivered.contains(&record.content) {
+                return Err(format!("the cursor has passed {record:?}, and kafka has none like it"));
+            }
+        }
+        self.judged_to = cursor;
+        Ok(())
     }
 
     fn lose_power(&mut self) {
@@ -334,7 +384,8 @@ impl<'s> World<'s> {
         self.seen.records_lost += lost.len() as u32;
         self.lost.extend(lost.iter().map(|record| record.position));
         // The cursor stands at the end of a record, of one that is lost perhaps.
-        self.cursor = self.synced.cursor + self.random.below((self.cursor - self.synced.cursor) / 10 + 1) * 10;
+        self.cursor = self.synced.cursor + self.random.below((self.noted - self.synced.cursor) / 10 + 1) * 10;
+        self.noted = self.cursor;
         self.end = self.cursor.max(self.journal.last().map_or(0, |record| record.end));
         for file in [CURRENT, PREVIOUS] {
             let path = self.path(file);
@@ -356,7 +407,8 @@ impl<'s> World<'s> {
     fn start(&mut self) {
         self.at = self.cursor;
         self.started_at = self.cursor;
-        self.not_stored.clear();
+        self.not_passed.clear();
+        self.queue.clear();
         self.ever_seen.clear();
         self.window = Window::new(self.limits);
         let remember = |entry: Entry| {
@@ -377,7 +429,7 @@ impl<'s> World<'s> {
                 open(copy.path(), self.cursor, &mut { remember });
                 open(self.dir.path(), u64::MAX, &mut |_| {})
             }
-            Fault::None | Fault::PositionIgnored | Fault::HashIgnored => {
+            Fault::None | Fault::CursorAtEnqueue | Fault::PositionIgnored | Fault::HashIgnored => {
                 open(self.dir.path(), self.cursor, &mut { remember })
             }
         };
@@ -392,7 +444,7 @@ impl<'s> World<'s> {
                 self.delivered.insert(record.content);
             }
         }
-        self.not_stored.clear();
+        self.not_passed.clear();
     }
 
     fn entry(&self, record: Record) -> Entry {
@@ -400,9 +452,11 @@ impl<'s> World<'s> {
             id: (1, record.content.0),
             hash: match self.fault {
                 Fault::HashIgnored => 0,
-                Fault::None | Fault::PositionIgnored | Fault::CursorIgnored | Fault::CutInMemoryOnly => {
-                    hash(&[record.content.1])
-                }
+                Fault::None
+                | Fault::CursorAtEnqueue
+                | Fault::PositionIgnored
+                | Fault::CursorIgnored
+                | Fault::CutInMemoryOnly => hash(&[record.content.1]),
             },
             position: record.position,
             received_ms: record.received_ms,
