@@ -9,6 +9,7 @@
 
 mod broker;
 mod daemon;
+mod guarantees;
 mod layering;
 mod process;
 mod support;
