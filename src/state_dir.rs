@@ -1,7 +1,7 @@
 //! The daemon's directory on disk: made private, and held by one daemon at a time.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -63,22 +63,30 @@ pub fn make_private_dir(path: &Path) -> io::Result<()> {
 }
 
 /// Writes a whole file so that after a crash there is the old one or the new one, never a part: a temporary file, synced, renamed
-/// over the old one, and the directory synced. Returns when it is durable.
+/// over the old one, and the directory synced. Returns when it is durable. Whatever stood in the temporary file's place is gone, and
+/// what could not be written leaves nothing there.
 pub fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
-    use io::Write as _;
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let temporary = path.with_extension("tmp");
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(PRIVATE_FILE)
-        .open(&temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)?;
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let written = write_new(&temporary, content).and_then(|()| fs::rename(&temporary, path));
+    if let Err(error) = written {
+        // Half a file is of no use, and where the disk is full its space is.
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
+    }
     File::open(dir)?.sync_all()
+}
+
+fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    // A new one: otherwise a link would be written through, and a pipe waited for.
+    let mut options = OpenOptions::new();
+    let mut file = options.create_new(true).write(true).mode(PRIVATE_FILE).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
 }
 
 #[cfg(test)]
@@ -122,5 +130,25 @@ mod tests {
             std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             PRIVATE_FILE
         );
+    }
+
+    #[test]
+    fn what_stands_in_the_temporary_file_s_place_is_not_written_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("x.json"), dir.path().join("other"));
+        fs::write(&other, "other").unwrap();
+        std::os::unix::fs::symlink(&other, dir.path().join("x.tmp")).unwrap();
+        write_durably(&path, b"content").unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "other");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "content");
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("x.json/not-empty")).unwrap();
+        assert!(write_durably(&dir.path().join("x.json"), b"content").is_err());
+        assert!(!dir.path().join("x.tmp").exists());
     }
 }
