@@ -14,6 +14,7 @@
 //! | edge | [`state_dir`] | the directory on disk: private, and held by one daemon |
 //! | edge | [`leases`] | what a slot must remember across restarts, durable before a connect goes out |
 //! | edge | [`journal`] | the queue between reading and forwarding |
+//! | edge | [`quarantine`] | what could not be read or sent, kept for a person, within bounds |
 //! | edge | [`id_store`] | the ids of what is delivered, so that a restart forgets none |
 //! | edge | [`upstream`] | token, request, redirects, and the body of a Live Stream connection |
 //! | edge | [`kafka`] | the producer, and the forwarder that moves the cursor |
@@ -40,6 +41,7 @@ pub mod journal;
 pub mod kafka;
 pub mod leases;
 pub mod lifecycle;
+pub mod quarantine;
 pub mod settings;
 pub mod simulator;
 pub mod state_dir;

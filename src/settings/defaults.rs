@@ -8,6 +8,7 @@ use url::Url;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
@@ -111,6 +112,17 @@ pub const JOURNAL_MAX_BYTES: u64 = 20 * GIB;
 pub const JOURNAL_MAX_BYTES_IN_ALL: u64 = 100 * GIB;
 /// It must hold at least the smallest `max_record_bytes`; above a pebibyte it is a slip of the pen.
 pub(super) const JOURNAL_SIZES: RangeInclusive<u64> = 64 * KIB..=1024 * 1024 * GIB;
+
+/// A hundred of the longest records, or a dozen broken segments: a person finds enough to learn from, and no disk is filled.
+pub const QUARANTINE_MAX_BYTES: u64 = GIB;
+/// It must hold at least the smallest `max_record_bytes`; above a pebibyte it is a slip of the pen.
+pub(super) const QUARANTINE_SIZES: RangeInclusive<u64> = 64 * KIB..=1024 * 1024 * GIB;
+
+/// Long enough for a holiday. It is personal data, so not for ever.
+pub const QUARANTINE_MAX_AGE: Duration = Duration::from_secs(30 * DAY);
+/// Under an hour nobody could look; ten years are as good as for ever.
+pub(super) const QUARANTINE_AGES: RangeInclusive<Duration> =
+    Duration::from_secs(HOUR)..=Duration::from_secs(3650 * DAY);
 
 /// Repeats come within minutes of a reconnect (protocol notes, section 6), which is within a few times the backfill horizon.
 pub const DEDUP_WINDOW: Duration = Duration::from_secs(15 * MINUTE);

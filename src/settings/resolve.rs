@@ -13,8 +13,8 @@ use super::defaults;
 use super::fault::{Report, Reported};
 use super::kafka_properties;
 use super::resolved::{
-    AdminSettings, DedupMode, DedupSettings, JournalSettings, KafkaSettings, LogFormat, LogSettings, Settings,
-    StreamSettings,
+    AdminSettings, DedupMode, DedupSettings, JournalSettings, KafkaSettings, LogFormat, LogSettings,
+    QuarantineSettings, Settings, StreamSettings,
 };
 use super::secret;
 use super::streams::{self, Output, Upstream};
@@ -68,11 +68,13 @@ fn settings(root: &mut Section<'_>, around: &Surroundings) -> Result<Settings, R
     let upstream = root.section("upstream", Upstream::take);
     let (kafka, output) = root.section("kafka", |section| (kafka(section, around), Output::take(section)));
     let journal = root.section("journal", journal);
+    let quarantine = root.section("quarantine", quarantine);
     let dedup = root.section("dedup", dedup);
     let admin = root.section("admin", admin);
     let log = root.section("log", log);
     let streams = streams::take(root, &credentials, &upstream, &output);
     let journal = holds_a_record(journal, &streams, root.report);
+    let quarantine = holds_a_record(quarantine, &streams, root.report);
     if let Ok(streams) = &streams {
         warn_of_unused(&credentials, streams, root.report);
     }
@@ -84,6 +86,7 @@ fn settings(root: &mut Section<'_>, around: &Surroundings) -> Result<Settings, R
         shutdown_timeout: shutdown_timeout?.map_or(defaults::SHUTDOWN_TIMEOUT, |found| found.value),
         kafka: kafka?,
         journal: journal?,
+        quarantine: quarantine?,
         dedup: dedup?,
         admin: admin?,
         log: log?,
@@ -105,13 +108,14 @@ fn kafka(section: &mut Section<'_>, around: &Surroundings) -> Result<KafkaSettin
     })
 }
 
-struct JournalDraft {
-    settings: JournalSettings,
-    /// What was set, to be held against the longest record.
-    sizes: [Option<Found<u64>>; 2],
+/// The settings of what must hold the longest record.
+struct Draft<T> {
+    settings: T,
+    /// What was set, to be held against that record.
+    sizes: Vec<Found<u64>>,
 }
 
-fn journal(section: &mut Section<'_>) -> Result<JournalDraft, Reported> {
+fn journal(section: &mut Section<'_>) -> Result<Draft<JournalSettings>, Reported> {
     let sync_interval = section.duration("sync_interval", defaults::SYNC_INTERVALS);
     let max_bytes = section.size("max_bytes", defaults::JOURNAL_SIZES);
     let max_bytes_in_all = section.size("max_bytes_in_all", defaults::JOURNAL_SIZES);
@@ -125,23 +129,36 @@ fn journal(section: &mut Section<'_>) -> Result<JournalDraft, Reported> {
             .as_ref()
             .map_or(defaults::JOURNAL_MAX_BYTES_IN_ALL, |found| found.value),
     };
-    Ok(JournalDraft {
-        settings,
-        sizes: [max_bytes, max_bytes_in_all],
-    })
+    let sizes = [max_bytes, max_bytes_in_all].into_iter().flatten().collect();
+    Ok(Draft { settings, sizes })
 }
 
-/// A journal that cannot hold the longest record that is let in would stand still at the first such record.
-fn holds_a_record(
-    journal: Result<JournalDraft, Reported>,
+fn quarantine(section: &mut Section<'_>) -> Result<Draft<QuarantineSettings>, Reported> {
+    let max_bytes = section.size("max_bytes", defaults::QUARANTINE_SIZES);
+    let max_age = section.duration("max_age", defaults::QUARANTINE_AGES);
+    let max_bytes = max_bytes?;
+    let settings = QuarantineSettings {
+        max_bytes: max_bytes
+            .as_ref()
+            .map_or(defaults::QUARANTINE_MAX_BYTES, |found| found.value),
+        max_age: max_age?.map_or(defaults::QUARANTINE_MAX_AGE, |found| found.value),
+    };
+    let sizes = max_bytes.into_iter().collect();
+    Ok(Draft { settings, sizes })
+}
+
+/// A journal that cannot hold the longest record that is let in would stand still at the first such record, and a quarantine that
+/// cannot would not keep it. The defaults hold the longest that may be let in.
+fn holds_a_record<T>(
+    draft: Result<Draft<T>, Reported>,
     streams: &Result<Vec<StreamSettings>, Reported>,
     report: &mut Report,
-) -> Result<JournalSettings, Reported> {
-    let JournalDraft { settings, sizes } = journal?;
+) -> Result<T, Reported> {
+    let Draft { settings, sizes } = draft?;
     let longest = streams.iter().flatten().max_by_key(|stream| stream.max_record_bytes);
     let too_small = |stream: &StreamSettings, found: &Found<u64>| found.value < stream.max_record_bytes as u64;
     let mut reported = None;
-    for (found, stream) in sizes.into_iter().flatten().zip(longest.into_iter().cycle()) {
+    for (found, stream) in sizes.into_iter().zip(longest.into_iter().cycle()) {
         if !too_small(stream, &found) {
             continue;
         }

@@ -22,6 +22,8 @@ pub struct Settings {
     pub kafka: KafkaSettings,
     /// The journal (`[journal]`).
     pub journal: JournalSettings,
+    /// The quarantine (`[quarantine]`).
+    pub quarantine: QuarantineSettings,
     /// De-duplication (`[dedup]`).
     pub dedup: DedupSettings,
     /// The admin server (`[admin]`).
@@ -151,6 +153,15 @@ pub struct JournalSettings {
     pub max_bytes: u64,
     /// The same of all streams together.
     pub max_bytes_in_all: u64,
+}
+
+/// The quarantine (`[quarantine]`).
+#[derive(Clone, Copy, Debug)]
+pub struct QuarantineSettings {
+    /// What all its files together may come to, in bytes. At least the largest `max_record_bytes`.
+    pub max_bytes: u64,
+    /// For how long a file is kept.
+    pub max_age: Duration,
 }
 
 /// De-duplication (`[dedup]`).

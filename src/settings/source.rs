@@ -86,13 +86,14 @@ pub(super) enum Shape {
 }
 
 /// Every top-level key.
-const TOP: [(&str, Shape); 10] = [
+const TOP: [(&str, Shape); 11] = [
     ("state_dir", Shape::Value),
     ("shutdown_timeout", Shape::Value),
     ("credentials", Shape::Named),
     ("upstream", Shape::Section),
     ("kafka", Shape::Kafka),
     ("journal", Shape::Section),
+    ("quarantine", Shape::Section),
     ("dedup", Shape::Section),
     ("admin", Shape::Section),
     ("log", Shape::Section),

@@ -31,6 +31,9 @@ fn write(out: &mut String, settings: &Settings) -> fmt::Result {
         size(journal.max_bytes_in_all),
         time(journal.sync_interval)
     )?;
+    let quarantine = &settings.quarantine;
+    let (most, longest) = (size(quarantine.max_bytes), time(quarantine.max_age));
+    writeln!(out, "quarantine    up to {most}, for {longest}")?;
     match settings.dedup.mode {
         DedupMode::Drop => writeln!(out, "dedup         drop repeats within {}", time(settings.dedup.window))?,
         DedupMode::Mark => writeln!(out, "dedup         mark repeats within {}", time(settings.dedup.window))?,

@@ -19,6 +19,7 @@ const FLOORS: &[&[&str]] = &[
         "state_dir",
         "leases",
         "journal",
+        "quarantine",
         "id_store",
         "upstream",
         "kafka",
@@ -50,6 +51,13 @@ const SIDEWAYS: &[(&str, &str, &str)] = &[
     ("id_store", "journal", "ids belong to positions and a cursor"),
     ("kafka", "journal", "the forwarder tails the journal"),
     ("kafka", "id_store", "ids are on disk before the cursor passes them"),
+    ("quarantine", "state_dir", "it lives there"),
+    (
+        "quarantine",
+        "journal",
+        "a record that is kept is named by its position",
+    ),
+    ("kafka", "quarantine", "what Kafka does not take whole is kept there"),
     ("demo", "app", "the demonstration runs the daemon"),
 ];
 

@@ -17,6 +17,10 @@ fn what_is_not_set_is_what_the_design_says() {
     assert_eq!(settings.journal.max_bytes, 20 * 1024 * 1024 * 1024);
     assert_eq!(settings.journal.max_bytes_in_all, 100 * 1024 * 1024 * 1024);
     assert_eq!(
+        (settings.quarantine.max_bytes, settings.quarantine.max_age),
+        (1024 * 1024 * 1024, Duration::from_hours(30 * 24))
+    );
+    assert_eq!(
         (settings.dedup.mode, settings.dedup.window, settings.dedup.max_ids),
         (DedupMode::Drop, Duration::from_mins(15), 1_750_000)
     );

@@ -6,7 +6,7 @@ use crate::settings::{load, summary};
 const EXAMPLE: &str = include_str!("../../../config/livestreamd.toml");
 
 /// Every key of the configuration; in a named section, as of an example.
-const KEYS: [&str; 36] = [
+const KEYS: [&str; 37] = [
     "state_dir",
     "shutdown_timeout",
     "client_id",
@@ -36,6 +36,7 @@ const KEYS: [&str; 36] = [
     "sync_interval",
     "max_bytes",
     "max_bytes_in_all",
+    "max_age",
     "mode",
     "window",
     "listen",

@@ -6,7 +6,7 @@ use super::*;
 use crate::settings::summary;
 
 /// Pieces of which real configurations are made, and of which broken ones are.
-const PIECES: [&str; 49] = [
+const PIECES: [&str; 51] = [
     "[kafka]\n",
     "[kafka.properties]\n",
     "[streams.web]\n",
@@ -15,6 +15,7 @@ const PIECES: [&str; 49] = [
     "[upstream]\n",
     "[credentials.default]\n",
     "[journal]\n",
+    "[quarantine]\n",
     "[dedup]\n",
     "[admin]\n",
     "[log]\n",
@@ -37,6 +38,7 @@ const PIECES: [&str; 49] = [
     "listen = ",
     "max_bytes = ",
     "max_bytes_in_all = ",
+    "max_age = ",
     "\"linger.ms\" = ",
     "linger.ms = ",
     "acks = ",

@@ -30,6 +30,11 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
             "journal.max_size",
             "known here are sync_interval, max_bytes, max_bytes_in_all",
         ),
+        (
+            with("[quarantine]\nkeep = 3"),
+            "quarantine.keep",
+            "known here are max_bytes, max_age",
+        ),
         (with("[dedup]\nmodes = \"drop\""), "dedup.modes", "did you mean mode?"),
         (with("[admin]\nport = \"9600\""), "admin.port", "known here are listen"),
         (
@@ -336,6 +341,26 @@ fn a_time_or_size_that_makes_no_sense_is_refused() {
             "journal.max_bytes_in_all",
             "raise it, or lower max_record_bytes",
         ),
+        (
+            with("[quarantine]\nmax_bytes = \"1KiB\""),
+            "quarantine.max_bytes",
+            "it may be 64.0 KiB to 1.0 PiB",
+        ),
+        (
+            with("[quarantine]\nmax_bytes = \"1MiB\""),
+            "quarantine.max_bytes",
+            "is less than one record of stream web may have (8388608 bytes); raise it, or lower max_record_bytes",
+        ),
+        (
+            with("[quarantine]\nmax_age = \"59m\""),
+            "quarantine.max_age",
+            "it may be 1h to ",
+        ),
+        (
+            with("[quarantine]\nmax_age = 30"),
+            "quarantine.max_age",
+            "a number stands where a time in quotes",
+        ),
         (with("[dedup]\nwindow = \"0s\""), "dedup.window", "it may be 1s to 1day"),
         (
             with("[dedup]\nmax_ids = 999"),
@@ -426,6 +451,9 @@ fn every_fault_is_reported_at_once() {
         retries = 0
         [journal]
         max_byte = "1GiB"
+        [quarantine]
+        max_bytes = "1KiB"
+        max_age = "1m"
         [log]
         format = 1
         [streams.Web]
@@ -457,6 +485,8 @@ fn every_fault_is_reported_at_once() {
         "kafka.properties.acks",
         "kafka.properties.retries",
         "log.format",
+        "quarantine.max_age",
+        "quarantine.max_bytes",
         "state_dir",
         "streams.Web",
         "streams.Web.url",

@@ -26,6 +26,8 @@ key = "none"
 "linger.ms" = 5.5
 "log_level" = 3
 "socket.keepalive.enable" = true
+[quarantine]
+max_age = "12h"
 [dedup]
 mode = "off"
 [streams.web]
@@ -54,6 +56,8 @@ kafka:
     log_level: 3
     socket.keepalive.enable: true
 journal:
+quarantine:
+  max_age: 12h
 dedup:
   mode: off
 streams:
@@ -73,6 +77,7 @@ const JSON: &str = r#"{
         "key": "none",
         "properties": {"compression.type": "zstd", "linger.ms": 5.5, "log_level": 3, "socket.keepalive.enable": true}
     },
+    "quarantine": {"max_age": "12h"},
     "dedup": {"mode": "off"},
     "streams": {
         "web": {"url": "https://livestream.adobe.net/web"},
@@ -81,7 +86,7 @@ const JSON: &str = r#"{
 }"#;
 
 /// The same settings, from nothing but variables.
-const VARIABLES: [(&str, &str); 15] = [
+const VARIABLES: [(&str, &str); 16] = [
     ("LIVESTREAMD__STATE_DIR", "/tmp/state"),
     ("LIVESTREAMD__SHUTDOWN_TIMEOUT", "5s"),
     ("LIVESTREAMD__CREDENTIALS__DEFAULT__CLIENT_ID", "client"),
@@ -95,6 +100,7 @@ const VARIABLES: [(&str, &str); 15] = [
     ("LIVESTREAMD__KAFKA__PROPERTIES__LINGER_MS", "5.5"),
     ("LIVESTREAMD__KAFKA__PROPERTIES__LOG_LEVEL", "3"),
     ("LIVESTREAMD__KAFKA__PROPERTIES__SOCKET_KEEPALIVE_ENABLE", "true"),
+    ("LIVESTREAMD__QUARANTINE__MAX_AGE", "12h"),
     ("LIVESTREAMD__DEDUP__MODE", "off"),
     ("LIVESTREAMD__STREAMS__WEB__URL", "https://livestream.adobe.net/web"),
 ];
