@@ -13,6 +13,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::journal::{Journal, Journals, JournalsSettings, OpenError};
 use crate::kafka::Producer;
 use crate::leases::LeaseDir;
+use crate::quarantine::Quarantine;
 use crate::settings::Settings;
 use crate::state_dir::StateDir;
 use crate::supervisor::{Leftover, Shared, Supervisor};
@@ -56,6 +57,8 @@ impl Daemon {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let leases = LeaseDir::open(state_dir.path(), clock.clone())
             .with_context(|| format!("cannot make {}/leases", state_dir.path().display()))?;
+        let quarantine = Quarantine::open(state_dir.path(), settings.quarantine)
+            .with_context(|| format!("cannot make {}/quarantine", state_dir.path().display()))?;
         let (journals, opened) = {
             let (path, settings) = (state_dir.path().to_owned(), settings.clone());
             tokio::task::spawn_blocking(move || open_journals(&path, &settings)).await??
@@ -66,6 +69,7 @@ impl Daemon {
             producer: producer.clone(),
             leases,
             state_dir: state_dir.path().to_owned(),
+            quarantine,
             clock,
         };
         tracing::info!(
@@ -109,6 +113,7 @@ impl Daemon {
                 hits = counts.hits,
                 delivered = counts.delivered,
                 dead_letters = counts.dead_letters.total(),
+                quarantined = counts.quarantined,
                 cut_records = counts.cut_records,
                 rewinds = counts.rewinds,
                 "in all"

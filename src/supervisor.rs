@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::journal::Journal;
 use crate::kafka::{ForwarderSettings, Producer, Repeats, forward};
 use crate::leases::LeaseDir;
+use crate::quarantine::Quarantine;
 use crate::settings::{DedupSettings, Settings, StreamSettings};
 use crate::stream::revival::keep_alive;
 use crate::stream::{SlotDriver, Stop, StopSwitch, stop_switch};
@@ -32,6 +33,8 @@ pub struct Shared<C: Connector> {
     pub leases: LeaseDir,
     /// The daemon's directory, locked: where ids are kept.
     pub state_dir: PathBuf,
+    /// Where is kept what Kafka does not take.
+    pub quarantine: Quarantine,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -66,6 +69,10 @@ impl Supervisor {
             tasks: JoinSet::new(),
             switch,
         };
+        let (quarantine, until) = (shared.quarantine.clone(), stop.clone());
+        supervisor
+            .tasks
+            .spawn(async move { quarantine.keep_swept(until.requested()).await });
         for (stream, journal) in settings.streams.iter().zip(journals) {
             let status = StreamStatus::new(&stream.name, stream.connections);
             let journal = Arc::new(journal);
@@ -177,11 +184,11 @@ impl<C: Connector> StreamParts<C> {
         let make = || {
             let settings = ForwarderSettings::from(&*self.stream);
             let (journal, producer) = (self.journal.clone(), self.shared.producer.clone());
-            let counters = self.status.counters.clone();
+            let (counters, quarantine) = (self.status.counters.clone(), self.shared.quarantine.clone());
             let repeats = self.repeats();
             async move {
                 let repeats = repeats.await;
-                forward(settings, journal, producer, counters, repeats).await;
+                forward(settings, journal, producer, counters, repeats, quarantine).await;
             }
         };
         let failed = |pause: Duration| {

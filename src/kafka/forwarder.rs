@@ -12,7 +12,12 @@
 //!                                         (what fails alone is too large itself: a dead letter with its first bytes)
 //! ```
 //!
+//! A record that is too large itself is in the quarantine, whole and durable, before its dead letter goes out. If not even an empty dead
+//! letter fits, the quarantine counts as delivery.
+//!
 //! [`forward`] is one loop over generations: a generation ends at its first failure, and the next begins at the cursor.
+
+mod keeping;
 
 use std::sync::Arc;
 
@@ -29,6 +34,7 @@ use super::repeats::Repeats;
 use crate::dedup::Verdict;
 use crate::hit::{Hit, inspect, records};
 use crate::journal::{Batch, BatchKind, DEFAULT_CURSOR, Journal, Position};
+use crate::quarantine::Quarantine;
 use crate::settings::{MessageKey, StreamSettings};
 use crate::telemetry::counters::{DeadLetterReason, StreamCounters};
 
@@ -79,6 +85,7 @@ pub async fn forward(
     producer: Arc<Producer>,
     counters: Arc<StreamCounters>,
     repeats: Option<Repeats>,
+    quarantine: Quarantine,
 ) -> ForwardEnd {
     let counted_to = journal.cursor(DEFAULT_CURSOR);
     Forwarder {
@@ -87,6 +94,7 @@ pub async fn forward(
         producer,
         counters,
         repeats,
+        quarantine,
         counted_to,
         failures: 0,
         texts: Texts::default(),
@@ -104,6 +112,8 @@ struct Forwarder<'s> {
     counters: Arc<StreamCounters>,
     /// `None` if duplicates are not looked for.
     repeats: Option<Repeats>,
+    /// For what Kafka does not take whole.
+    quarantine: Quarantine,
     /// Up to where records have been counted: replays count none again.
     counted_to: Position,
     /// Failures in a row, without any delivery between them.
@@ -354,7 +364,7 @@ impl Forwarder<'_> {
     /// Produces a record; as a dead letter if it is too large, and that with less and less of its bytes.
     async fn produce(&mut self, mut parcel: Parcel<'_>, place: Place, lane: &Lane, mode: Mode) -> Result<(), Failure> {
         self.count(&parcel, place);
-        let mut is_whole = true;
+        let (whole, mut told, mut kept) = (parcel, false, false);
         loop {
             let refused = match self.send(parcel, place, lane).await {
                 Ok(()) => match mode {
@@ -372,12 +382,19 @@ impl Forwarder<'_> {
             if matches!(mode, Mode::OneByOne { .. }) {
                 lane.rewind();
             }
+            if !std::mem::replace(&mut told, true) {
+                self.tell_too_large(&whole, place);
+                // Before its dead letter, with which the cursor may pass it.
+                kept = self.keep(&whole, place).await;
+            }
             let Some(smaller) = parcel.smaller() else {
+                if kept || self.keep(&whole, place).await {
+                    self.tell_undescribed(place);
+                    lane.skip(place.end);
+                    return Ok(());
+                }
                 return Err(Failure::NOTHING_FITS);
             };
-            if std::mem::take(&mut is_whole) {
-                self.tell_too_large(&parcel, place);
-            }
             if parcel.dead_letter_reason().is_none() {
                 self.counters.dead_letters.of(DeadLetterReason::TooLargeForKafka).one();
             }

@@ -22,7 +22,10 @@ use tokio::task::JoinHandle;
 use super::super::metadata::{MetadataError, metadata};
 use super::*;
 use crate::journal::NewBatch;
-use crate::settings::{DedupMode, DedupSettings, KafkaSettings};
+use crate::settings::{DedupMode, DedupSettings, KafkaSettings, QuarantineSettings};
+
+#[path = "forwarder_quarantine_tests.rs"]
+mod quarantine;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const JOURNAL_BYTES: u64 = 64 << 20;
@@ -120,6 +123,7 @@ struct Stream {
     producer: Arc<Producer>,
     dedup: DedupMode,
     ids: Option<TempDir>,
+    state_dir: TempDir,
 }
 
 impl Stream {
@@ -131,6 +135,7 @@ impl Stream {
             producer: Arc::clone(producer),
             dedup: DedupMode::Drop,
             ids: None,
+            state_dir: tempfile::tempdir().unwrap(),
         }
     }
 
@@ -148,7 +153,16 @@ impl Stream {
             Arc::clone(&self.producer),
             Arc::clone(&self.counters),
             self.repeats(),
+            self.quarantine(),
         )
+    }
+
+    fn quarantine(&self) -> Quarantine {
+        let bounds = QuarantineSettings {
+            max_bytes: 1 << 20,
+            max_age: Duration::from_hours(24),
+        };
+        Quarantine::open(self.state_dir.path(), bounds).unwrap()
     }
 
     fn repeats(&self) -> Option<Repeats> {

@@ -10,7 +10,7 @@
 //! | [`producer`] | [`Producer`]: the link in use, built anew after a fatal error |
 //! | `parcel` | what is produced for a record: topic, key, headers, value |
 //! | [`repeats`] | [`Repeats`]: which hits were there before |
-//! | [`forwarder`] | [`forward`]: tails a journal into Kafka |
+//! | [`forwarder`] | [`forward`]: tails a journal into Kafka, and keeps in the quarantine what is too large for it |
 //! | [`metadata`] | what `check` asks of librdkafka and of a cluster |
 //!
 //! Promise: a cursor moves only over records whose delivery report said success, and one stream's failure stops no other.

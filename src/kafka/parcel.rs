@@ -83,7 +83,8 @@ impl<'a> Parcel<'a> {
         }
     }
 
-    const fn bytes(&self) -> &'a [u8] {
+    /// The record, or what is left of it.
+    pub(super) const fn bytes(&self) -> &'a [u8] {
         match self {
             Self::Hit { bytes, .. } | Self::DeadLetter { bytes, .. } => bytes,
         }

@@ -114,6 +114,12 @@ counters! {
     rewinds,
     /// Records that were produced again after a rewind, and so may stand twice in their topic.
     reproduced,
+    /// Records that were too large for Kafka and are kept in the quarantine. Their dead letters hold first bytes, or nothing.
+    quarantined,
+    /// Attempts to keep such a record that failed.
+    quarantine_failures,
+    /// Records that the cursor has passed because they are in the quarantine: Kafka took not even a dead letter without any bytes.
+    undescribed,
 }
 
 macro_rules! dead_letter_counters {

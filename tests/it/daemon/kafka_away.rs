@@ -1,13 +1,17 @@
 //! A real broker that is away, a topic that is missing, a record that is too large: nothing is lost, and the stream stays connected.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use livestreamd::lifecycle::{EndReason, State, Why};
-use livestreamd::simulator::{EndedBy, Rate, RecordKind, SimulatedStream, StreamFault};
+use livestreamd::simulator::{EndedBy, Rate, RecordEntry, RecordKind, SimulatedStream, StreamFault, fingerprint};
+use livestreamd::telemetry::counters::StreamSnapshot;
 
 use super::judge::Found;
 use super::outsider::closed_port;
-use super::trial::{Config, Observed, blocking, eventually, quiet, simulate};
+use super::trial::{Config, Observed, Trial, blocking, eventually, quiet, simulate};
 use crate::support::broker::Broker;
 use crate::support::kafka::{self, Kafka};
 use crate::support::logs;
@@ -209,9 +213,10 @@ async fn a_record_above_the_topic_s_limit_is_a_dead_letter_and_its_neighbours_ar
         (1, 1)
     );
     assert!(counts.rewinds >= 1, "{counts:?}");
+    let written = simulator.ledger().written("large");
+    let kept = assert_keeps_the_large_one(&trial, &written, &counts);
     let arrived = trial.finish().await;
     let found = arrived.judge(&simulator, "large");
-    let written = simulator.ledger().written("large");
     assert_eq!((found.hits, found.dead_letters), (written.len() - 1, 1));
     let [letter] = arrived.dead_letters.as_slice() else {
         panic!("{:?}", arrived.dead_letters)
@@ -232,6 +237,69 @@ async fn a_record_above_the_topic_s_limit_is_a_dead_letter_and_its_neighbours_ar
         letter.header("livestream.dead_letter.length"),
         Some(&*large.bytes().to_string())
     );
+    assert!(letter.value == kept[..16 * 1024], "not its first bytes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_of_which_not_even_a_description_fits_is_in_the_quarantine_and_the_stream_goes_on() {
+    let kafka = blocking(kafka::shared).await.clone();
+    let simulator = simulate([quiet("nothing-fits")]).await;
+    let (topic, dead_letters) = (Kafka::fresh_name("small-messages"), Kafka::fresh_name("no-messages"));
+    let (at, names) = (kafka.clone(), (topic.clone(), dead_letters.clone()));
+    blocking(move || {
+        at.create_topic(&names.0, 1, &[("max.message.bytes", "50000")]);
+        at.create_topic(&names.1, 1, &[("max.message.bytes", "60")]);
+    })
+    .await;
+    let mut config = Config::with_topics(kafka, topic, dead_letters);
+    config.properties.push_str("\"compression.type\" = \"none\"\n");
+    config.stream(&simulator, "nothing-fits");
+    let trial = config.start().await;
+    let stream = trial.stream("nothing-fits");
+    stream.streams().await;
+    simulator.burst("nothing-fits", 30).unwrap();
+    simulator
+        .fault("nothing-fits", StreamFault::Oversized { bytes: 200_000 })
+        .unwrap();
+    stream.counted("30 hits are read", |counts| counts.hits >= 30).await;
+    // All of them are waited for, wherever the large one came.
+    simulator.burst("nothing-fits", 20).unwrap();
+    let counts = stream
+        .counted("the rest is delivered", |counts| {
+            counts.delivered >= 49 && counts.undescribed >= 1
+        })
+        .await;
+    assert_eq!((counts.hits, counts.delivered, counts.undescribed), (50, 49, 1));
+    let written = simulator.ledger().written("nothing-fits");
+    assert_keeps_the_large_one(&trial, &written, &counts);
+    // Nothing is left behind: that it is in the quarantine counts as delivered.
+    let arrived = trial.finish().await;
+    assert!(arrived.dead_letters.is_empty(), "{:?}", arrived.dead_letters);
+    let hits: BTreeSet<u64> = arrived.hits.iter().map(|hit| fingerprint(&hit.value)).collect();
+    let small = written.iter().filter(|entry| entry.kind != RecordKind::Oversized);
+    assert_eq!(hits, small.map(|entry| entry.fingerprint).collect());
+}
+
+/// The one record that was too large is in the quarantine, byte for byte, for the daemon's user alone.
+#[track_caller]
+fn assert_keeps_the_large_one(trial: &Trial, written: &[RecordEntry], counts: &StreamSnapshot) -> Vec<u8> {
+    let large: Vec<_> = written
+        .iter()
+        .filter(|entry| entry.kind == RecordKind::Oversized)
+        .collect();
+    let (kept, [large]) = (trial.quarantined(), &large[..]) else {
+        panic!("{large:?}")
+    };
+    assert_eq!((counts.quarantined, counts.quarantine_failures), (1, 0));
+    let [kept] = &kept[..] else { panic!("{kept:?}") };
+    let content = std::fs::read(kept).unwrap();
+    assert_eq!(
+        (content.len() as u64, fingerprint(&content)),
+        (large.bytes(), large.fingerprint)
+    );
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(kept), mode(kept.parent().unwrap())), (0o600, 0o700));
+    content
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

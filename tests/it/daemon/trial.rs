@@ -1,6 +1,7 @@
 //! One run of the daemon, set up in a line or two, and how tests wait for what it does.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use livestreamd::app::Daemon;
@@ -145,6 +146,14 @@ impl Trial {
     pub fn stream(&self, name: &str) -> Observed {
         let status = self.daemon.statuses().iter().find(|status| &*status.name == name);
         Observed(status.unwrap_or_else(|| panic!("there is no stream {name}")).clone())
+    }
+
+    /// The files in the daemon's quarantine, in the order of their names.
+    pub fn quarantined(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.dir.path().join("state/quarantine")).unwrap();
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files
     }
 
     /// Stops the daemon.

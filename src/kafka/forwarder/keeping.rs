@@ -1,0 +1,58 @@
+//! What a forwarder keeps in the quarantine: records that Kafka does not take whole.
+//!
+//! Promise: what is said to be kept is durable. What cannot be kept is counted, and reported once a minute; nothing waits for it.
+
+use std::io;
+
+use tracing::{error, info, warn};
+
+use super::{Forwarder, Parcel, Place};
+use crate::telemetry::counters::DeadLetterReason;
+
+impl Forwarder<'_> {
+    /// Keeps what there is of a record. True if it is durable; it may have been before.
+    pub(super) async fn keep(&mut self, whole: &Parcel<'_>, place: Place) -> bool {
+        let reason = whole.dead_letter_reason().unwrap_or(DeadLetterReason::TooLargeForKafka);
+        let (quarantine, stream) = (self.quarantine.clone(), self.settings.name.clone());
+        let record = whole.bytes().to_vec();
+        let keep = move || quarantine.keep_record(&stream, place.start, &record, reason);
+        let kept = tokio::task::spawn_blocking(keep).await;
+        let (stream, position, bytes) = (&self.settings.name, place.start, whole.size());
+        match kept.unwrap_or_else(|failed| Err(io::Error::other(failed))) {
+            Ok(kept) => {
+                if kept.is_new {
+                    self.counters.quarantined.one();
+                    if let Some(more) = self.digest.note("kept", self.born.elapsed()) {
+                        let file = kept.path.display();
+                        info!(stream, %position, bytes, %file, more_since_the_last_line = more, "a record is kept in the quarantine");
+                    }
+                }
+                true
+            }
+            Err(error) => {
+                self.counters.quarantine_failures.one();
+                if let Some(more) = self.digest.note("not kept", self.born.elapsed()) {
+                    error!(
+                        stream, %position, bytes, %error, more_since_the_last_line = more,
+                        "a record cannot be kept in the quarantine: make room there, or kafka has its first bytes and nobody the rest"
+                    );
+                }
+                false
+            }
+        }
+    }
+
+    /// Reports that the cursor passes a record that is in the quarantine alone.
+    pub(super) fn tell_undescribed(&mut self, place: Place) {
+        self.counters.undescribed.one();
+        if let Some(more) = self.digest.note("undescribed", self.born.elapsed()) {
+            warn!(
+                stream = self.settings.name,
+                position = %place.start,
+                topic = self.settings.dead_letter_topic,
+                more_since_the_last_line = more,
+                "not even an empty dead letter fits into its topic: the record is in the quarantine only; raise max.message.bytes of the topic"
+            );
+        }
+    }
+}
