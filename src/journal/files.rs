@@ -20,6 +20,8 @@ pub struct Entry {
     pub bytes: u64,
     /// Whether it is a directory.
     pub is_dir: bool,
+    /// Whether it is a regular file: no link, pipe or device either.
+    pub is_file: bool,
 }
 
 /// The space of the file system under a directory.
@@ -110,6 +112,7 @@ impl Files for SystemFiles {
                 name,
                 bytes: metadata.len(),
                 is_dir: metadata.is_dir(),
+                is_file: metadata.is_file(),
             });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));

@@ -110,6 +110,12 @@ pub fn size(bytes: &[u8]) -> Result<u64, NoBatch> {
     Ok(HEADER_BYTES + u64::from(u32_at(bytes, LENGTH)))
 }
 
+/// The version of the batch that `bytes` begin with, if they begin as a batch does. Nothing else is checked.
+pub fn version(bytes: &[u8]) -> Option<u8> {
+    let version = bytes.get(VERSION_AT)?;
+    bytes.starts_with(&MAGIC).then_some(*version)
+}
+
 /// Reads the batch that `bytes` begin with. Its bytes are a part of `bytes`, not a copy.
 ///
 /// # Errors
@@ -149,8 +155,38 @@ fn checked(bytes: &[u8]) -> Result<usize, NoBatch> {
 }
 
 fn checksum(header: &[u8], bytes: &[u8]) -> u32 {
-    let crc = crc32c::crc32c(&header[..CRC.start]);
-    crc32c::crc32c_append(crc32c::crc32c_append(crc, &header[CRC.end..HEADER]), bytes)
+    crc32c::crc32c_append(header_checksum(header), bytes)
+}
+
+fn header_checksum(header: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&header[..CRC.start]), &header[CRC.end..HEADER])
+}
+
+/// The checksum of a batch that is looked at piece by piece.
+#[derive(Clone, Copy, Debug)]
+pub struct Checksum {
+    wanted: u32,
+    found: u32,
+}
+
+impl Checksum {
+    /// That of the batch with this header, of whose bytes none was looked at so far.
+    pub fn of(header: &[u8; HEADER]) -> Self {
+        Self {
+            wanted: u32_at(header, CRC),
+            found: header_checksum(header),
+        }
+    }
+
+    /// Goes on with the next bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.found = crc32c::crc32c_append(self.found, bytes);
+    }
+
+    /// Whether the bytes so far are all of the batch, as it was written.
+    pub const fn is_right(&self) -> bool {
+        self.wanted == self.found
+    }
 }
 
 fn u32_at(bytes: &[u8], at: Range<usize>) -> u32 {

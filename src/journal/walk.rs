@@ -1,7 +1,7 @@
 //! Goes through a segment's file batch by batch, and over what is broken in it.
 //!
-//! Promise: whatever the file holds, this ends, and all of the file is either in a batch or reported as damage. Memory: one chunk, or
-//! one batch if that is larger.
+//! Promise: whatever the file holds, this ends, and all of the file is either in a batch or reported as damage. Memory: two chunks, or
+//! one whole batch if that is larger.
 
 use std::io;
 use std::sync::Arc;
@@ -103,8 +103,32 @@ impl Walk {
         if size > self.length - at {
             return Ok(Err(NoBatch::Short(size)));
         }
+        // Whoever reads arbitrary bytes for a length must not take that much memory for it.
+        if size > CHUNK_BYTES && !self.checksum_is_right(at, size)? {
+            return Ok(Err(NoBatch::Checksum));
+        }
         let bytes = self.bytes_at(at, size)?;
         Ok(format::decode(&bytes, self.base.plus(at)))
+    }
+
+    /// Whether the batch of this size at `at` is as it was written. Holds a chunk of it at a time.
+    fn checksum_is_right(&mut self, at: u64, size: u64) -> io::Result<bool> {
+        let header = self.bytes_at(at, HEADER_BYTES)?;
+        let Some(header) = header.first_chunk() else {
+            return Ok(false);
+        };
+        let mut checksum = format::Checksum::of(header);
+        let (mut done, mut chunk) = (HEADER_BYTES, vec![0; CHUNK_BYTES as usize]);
+        while done < size {
+            let wanted = (size - done).min(CHUNK_BYTES) as usize;
+            let read = read_full_at(&*self.file, at + done, &mut chunk[..wanted])?;
+            checksum.add(&chunk[..read]);
+            if read < wanted {
+                return Ok(false);
+            }
+            done += read as u64;
+        }
+        Ok(checksum.is_right())
     }
 
     /// Moves on to the next place where a whole batch begins, or to the end, and says whether there were only zeros.
@@ -235,6 +259,21 @@ mod tests {
                 [(1000, false, garbage.len() as u64), (after, true, 3)]
             );
         }
+    }
+
+    #[test]
+    fn a_length_that_nobody_wrote_takes_no_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = SystemFiles.create(&dir.path().join("s")).unwrap();
+        let mut header = encoded(0, 1);
+        // 1 GiB, all of it a hole in the file.
+        let length = 1 << 30;
+        header[8..12].copy_from_slice(&(length as u32).to_le_bytes());
+        write_all_at(&*file, 0, &header).unwrap();
+        file.truncate(length + HEADER_BYTES).unwrap();
+        let mut walk = Walk::new(file, Position(0), 0, length + HEADER_BYTES);
+        assert_eq!(walk.batch_at(0).unwrap(), Err(NoBatch::Checksum));
+        assert!(walk.chunk.len() as u64 <= CHUNK_BYTES);
     }
 
     #[test]

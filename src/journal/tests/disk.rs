@@ -437,6 +437,7 @@ impl Files for SimulatedFiles {
             name: path.file_name().unwrap().to_str().unwrap().to_owned(),
             bytes: state.files[*file].seen.len() as u64,
             is_dir: false,
+            is_file: true,
         };
         Ok(inside.map(entry).collect())
     }
