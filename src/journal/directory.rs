@@ -103,7 +103,8 @@ impl Journals {
         Ok(Journal::on_disk(journal))
     }
 
-    /// The journals of streams that are not among `streams`, and what they hold in bytes. They are kept until somebody decides.
+    /// The journals of streams that are not among `streams`, and what they hold in bytes. They are kept until somebody decides. One
+    /// that holds nothing, such as after a discard, needs no decision and is left out.
     pub fn orphans(&self, streams: &BTreeSet<&str>) -> io::Result<Vec<(String, u64)>> {
         orphans(&*self.files, &self.settings.state_dir.join("journal"), streams)
     }
@@ -123,7 +124,10 @@ fn orphans(files: &dyn Files, dir: &Path, streams: &BTreeSet<&str>) -> io::Resul
             let segments = inside
                 .iter()
                 .filter(|file| matches!(FileName::of(&file.name), FileName::Segment { .. }));
-            orphans.push((entry.name.clone(), segments.map(|segment| segment.bytes).sum()));
+            let bytes = segments.map(|segment| segment.bytes).sum();
+            if bytes > 0 {
+                orphans.push((entry.name, bytes));
+            }
         }
     }
     Ok(orphans)

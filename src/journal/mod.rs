@@ -14,7 +14,7 @@
 //! | [`segment`], [`cursor`], [`walk`] | a segment, a cursor file, and the way through a segment |
 //! | [`format`] | a batch as bytes on disk |
 //! | [`files`] | the file operations that all this needs |
-//! | [`inspect`] | a look into a journal from outside |
+//! | [`inspect`] | a look into journals from outside |
 //! | `memory` | a journal in memory, in tests only |
 //!
 //! The connections of a stream append; a forwarder reads from its cursor on, and moves the cursor over what is delivered. Promise:

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::super::files::{Entry, Files, OpenFile, Space, SystemFiles};
-use super::super::inspect::inspect;
+use super::super::inspect::{CursorInfo, inspect};
 use super::super::segment::FileName;
 use super::super::{
     AppendError, BatchKind, Condition, DEFAULT_CURSOR, Journal, Journals, JournalsSettings, NewBatch, Position,
@@ -221,11 +221,8 @@ async fn a_large_batch_gets_in_although_all_before_it_was_passed_long_ago() {
     journal.append(batch(0, 10)).await.unwrap();
     journal.advance(DEFAULT_CURSOR, Position(42));
     let is_durable = || {
-        inspect(&dir.path().join("journal/web"))
-            .unwrap()
-            .cursors
-            .get(DEFAULT_CURSOR)
-            == Some(&Some(Position(42)))
+        let found = inspect(&dir.path().join("journal/web")).unwrap();
+        found.cursors.get(DEFAULT_CURSOR) == Some(&CursorInfo::At(Position(42)))
     };
     becomes("noted", is_durable).await;
     // A cursor is made durable once a second.
@@ -316,6 +313,7 @@ async fn journals_of_streams_that_are_not_configured_are_kept_and_named() {
     for name in ["web", "app"] {
         journals.open(name).unwrap().append(batch(0, 10)).await.unwrap();
     }
+    journals.open("empty").unwrap();
     assert_eq!(
         journals.orphans(&BTreeSet::from(["web"])).unwrap(),
         [("app".to_owned(), 42)]
