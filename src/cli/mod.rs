@@ -6,6 +6,7 @@
 //! | [`check`] | validates a configuration, and asks Kafka and the token endpoint |
 //! | [`simulate`] | a Live Stream service for people without a contract |
 //! | [`demo`] | everything in one process |
+//! | [`journal`] | a look into journals on disk, and what to do with one that nobody forwards any more |
 //!
 //! [`output`] is what they talk to people by, and [`signals`] how people tell them to end.
 
@@ -22,6 +23,7 @@ use crate::settings::{Loaded, environment, load};
 
 mod check;
 mod demo;
+mod journal;
 mod output;
 mod run;
 mod signals;
@@ -56,6 +58,12 @@ enum Command {
     Simulate(Box<crate::simulator::SimulateArgs>),
     /// See it work in one process with nothing installed: simulator, daemon and an embedded Kafka
     Demo(crate::demo::DemoArgs),
+    /// Look into journals on disk: what is in them, is it whole, write it out, throw it away
+    ///
+    /// DIR is the journal of one stream, `STATE_DIR/journal/STREAM`; or `STATE_DIR`, for all streams. All but `discard` change nothing,
+    /// and may be used while the daemon runs.
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
 }
 
 /// Where the configuration is.
@@ -85,6 +93,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Simulate(args) => simulate::simulate(*args),
         Command::Demo(args) => demo::demo(&args),
+        Command::Journal(command) => journal::journal(command),
     }
 }
 

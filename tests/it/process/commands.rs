@@ -219,6 +219,9 @@ fn wrong_usage_is_64_and_help_is_fine() {
         &["demo", "--duration", "soon"],
         &["demo", "--rate", "0"],
         &["demo", "extra"],
+        &["journal"],
+        &["journal", "inspect"],
+        &["journal", "repair", "."],
     ] {
         let ended = run(arguments);
         assert_eq!(
@@ -230,10 +233,19 @@ fn wrong_usage_is_64_and_help_is_fine() {
     }
     let help = run(&["--help"]);
     assert_eq!((help.code, help.stderr.as_str()), (0, ""));
-    for command in ["run", "check", "simulate", "demo"] {
+    for command in ["run", "check", "simulate", "demo", "journal"] {
         assert!(help.stdout.contains(&format!("\n  {command} ")), "{}", help.stdout);
         let its = run(&[command, "--help"]);
         assert!(its.code == 0 && its.stdout.contains("Usage: livestreamd"), "{its:?}");
+    }
+    let help = run(&["journal", "--help"]);
+    for command in ["inspect", "verify", "export", "discard"] {
+        assert!(help.stdout.contains(&format!("\n  {command} ")), "{}", help.stdout);
+        let its = run(&["journal", command, "--help"]);
+        assert!(
+            its.code == 0 && its.stdout.contains("STATE_DIR/journal/STREAM"),
+            "{its:?}"
+        );
     }
     let version = run(&["--version"]);
     assert_eq!(

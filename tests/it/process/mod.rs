@@ -15,6 +15,7 @@ mod child;
 mod commands;
 mod crashing;
 mod forwarding;
+mod journal;
 mod judge;
 mod murmur2;
 mod outputs;
