@@ -18,6 +18,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::counted_in::CountedIn;
 use super::engine::Engine;
+use super::faults::{JournalFaults, ReadTrouble};
 use super::files::Files;
 use super::room::{Charge, StreamRoom};
 use super::store::{Entry, Fault, Store, Trouble};
@@ -64,6 +65,8 @@ struct Front {
     /// A reading found nothing from here to there.
     void: Option<(Position, Position)>,
     read_failed: Option<Instant>,
+    read_trouble: ReadTrouble,
+    faults: JournalFaults,
     /// What is there: (begin, end), without what every cursor has passed.
     ranges: VecDeque<(Position, Position)>,
     end: Position,
@@ -118,6 +121,8 @@ impl Durable {
             reading: BTreeSet::new(),
             void: None,
             read_failed: None,
+            read_trouble: ReadTrouble::default(),
+            faults: JournalFaults::default(),
             // What a killed daemon had written last may not be durable.
             unsynced_since: (!ranges.is_empty()).then(Instant::now),
             ranges,
@@ -285,6 +290,8 @@ impl Durable {
             held_bytes: front.ranges.iter().map(|(begin, end)| end.since(*begin)).sum(),
             shared_bytes: front.tail.bytes(),
             sync_lag: since.map_or(Duration::ZERO, |since| since.elapsed()),
+            read_trouble: front.read_trouble.text().map(str::to_owned),
+            faults: front.faults,
         }
     }
 
@@ -474,21 +481,33 @@ impl Durable {
         let result = self.read_from(from);
         let mut front = self.front();
         front.reading.remove(&from);
-        match result {
+        let read_to = match result {
             Ok(ReadEnd::Batches(batches)) => {
+                let to = batches.last().map_or(from, |last| last.end());
                 front.readings.keep(from, batches);
-                front.read_failed = None;
+                Ok(to)
             }
             Ok(ReadEnd::Nothing(to)) => {
                 // At least one position further, or nobody would get anywhere.
-                front.void = Some((from, to.max(from.plus(1))));
+                let to = to.max(from.plus(1));
+                front.void = Some((from, to));
+                Ok(to)
+            }
+            Err(error) => Err(error),
+        };
+        let stream = self.name.as_str();
+        match read_to {
+            Ok(to) => {
                 front.read_failed = None;
+                if front.read_trouble.read(from, to) {
+                    tracing::info!(stream, position = %from, "the journal can be read again");
+                }
             }
             Err(error) => {
-                if front.read_failed.is_none() {
-                    tracing::error!(stream = self.name, position = %from, %error, "the journal cannot be read: it is tried again");
-                }
                 front.read_failed = Some(Instant::now());
+                if front.read_trouble.failed(from, &error) {
+                    tracing::error!(stream, position = %from, %error, "the journal cannot be read: it is tried again");
+                }
             }
         }
         drop(front);
@@ -534,6 +553,10 @@ impl Durable {
 
     fn report(&self, faults: Vec<Fault>) {
         let stream = self.name.as_str();
+        {
+            let mut front = self.front();
+            faults.iter().for_each(|fault| front.faults.count(fault));
+        }
         for fault in faults {
             match fault {
                 Fault::Cut { damage, kept } => {

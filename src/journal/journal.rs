@@ -7,6 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::durable::Durable;
+use super::faults::JournalFaults;
 #[cfg(test)]
 use super::memory::Memory;
 use super::{Batch, CursorGuard, NewBatch, Position};
@@ -47,6 +48,11 @@ pub struct JournalStatus {
     pub shared_bytes: u64,
     /// For how long something has been waiting to be made durable.
     pub sync_lag: Duration,
+    /// What the system says, while what is on disk cannot be read back. It is tried again all the time; until it can, nothing behind
+    /// that place is delivered.
+    pub read_trouble: Option<String>,
+    /// What was found wrong since the journal was opened.
+    pub faults: JournalFaults,
 }
 
 /// One stream's journal, shared by its connection slots, which append, and by one forwarder for each cursor.
@@ -131,6 +137,8 @@ impl Journal {
                     held_bytes: backlog_bytes,
                     shared_bytes: backlog_bytes,
                     sync_lag: Duration::ZERO,
+                    read_trouble: None,
+                    faults: JournalFaults::default(),
                 }
             }
             Kind::Durable(journal) => journal.status(),

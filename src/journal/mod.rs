@@ -8,6 +8,7 @@
 //! | [`directory`] | [`Journals`]: the journals of all streams on disk |
 //! | [`durable`], [`tail`] | a journal on disk, as the async side sees it; what of it is in memory |
 //! | [`engine`] | the threads that write and sync |
+//! | [`faults`] | [`JournalFaults`]: what was found wrong, as numbers |
 //! | [`room`] | how much may be appended |
 //! | [`cursor_guard`] | [`CursorGuard`]: what must be on disk before a cursor is |
 //! | [`store`], [`recovery`], [`work`] | segments and cursors, without threads or waiting; how they are opened |
@@ -28,6 +29,7 @@ pub mod cursor_guard;
 pub mod directory;
 pub mod durable;
 pub mod engine;
+pub mod faults;
 pub mod files;
 pub mod format;
 pub mod inspect;
@@ -47,6 +49,7 @@ pub mod work;
 pub use batch::{Batch, BatchKind, NewBatch};
 pub use cursor_guard::CursorGuard;
 pub use directory::{Journals, JournalsSettings};
+pub use faults::JournalFaults;
 pub use journal::{AppendError, Condition, Journal, JournalStatus};
 pub use position::Position;
 pub use recovery::OpenError;

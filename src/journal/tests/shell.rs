@@ -10,7 +10,8 @@ use super::super::files::{Entry, Files, OpenFile, Space, SystemFiles};
 use super::super::inspect::{CursorInfo, inspect};
 use super::super::segment::FileName;
 use super::super::{
-    AppendError, BatchKind, Condition, DEFAULT_CURSOR, Journal, Journals, JournalsSettings, NewBatch, Position,
+    AppendError, BatchKind, Condition, DEFAULT_CURSOR, Journal, JournalFaults, Journals, JournalsSettings, NewBatch,
+    Position,
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -325,6 +326,8 @@ async fn journals_of_streams_that_are_not_configured_are_kept_and_named() {
 struct FailingFiles {
     fails: AtomicBool,
     full: AtomicBool,
+    reads_fail: AtomicBool,
+    syncs_fail: AtomicBool,
     opened_to_read: AtomicU64,
 }
 
@@ -346,7 +349,8 @@ impl Files for Failing {
     }
     fn open_to_read(&self, path: &Path) -> std::io::Result<Arc<dyn OpenFile>> {
         self.0.opened_to_read.fetch_add(1, Ordering::Relaxed);
-        SystemFiles.open_to_read(path)
+        let file = SystemFiles.open_to_read(path)?;
+        Ok(Arc::new(FailingFile(file, Arc::clone(&self.0))))
     }
     fn list(&self, dir: &Path) -> std::io::Result<Vec<Entry>> {
         SystemFiles.list(dir)
@@ -381,10 +385,13 @@ impl OpenFile for FailingFile {
         self.0.write_at(offset, parts)
     }
     fn read_at(&self, offset: u64, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.1.reads_fail.load(Ordering::Relaxed) {
+            return Err(std::io::Error::from_raw_os_error(5));
+        }
         self.0.read_at(offset, into)
     }
     fn sync(&self) -> std::io::Result<()> {
-        if self.1.fails.load(Ordering::Relaxed) {
+        if self.1.fails.load(Ordering::Relaxed) || self.1.syncs_fail.load(Ordering::Relaxed) {
             return Err(std::io::Error::from_raw_os_error(5));
         }
         self.0.sync()
@@ -460,6 +467,87 @@ async fn a_disk_that_recovers_is_noticed_without_an_append() {
     .await;
     disk.fails.store(false, Ordering::Relaxed);
     becomes("good", || journal.status().condition == Condition::Good).await;
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_read_says_so_until_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FailingFiles::default());
+    let start = || Journals::start_on(settings(dir.path(), MIB), Arc::new(Failing(Arc::clone(&disk)))).unwrap();
+    let journals = start();
+    journals.open("web").unwrap().append(batch(7, 10)).await.unwrap();
+    journals.stop();
+    let journals = start();
+    let journal = Arc::new(journals.open("web").unwrap());
+    assert_eq!(journal.status().read_trouble, None);
+    disk.reads_fail.store(true, Ordering::Relaxed);
+    let reader = tokio::spawn({
+        let journal = Arc::clone(&journal);
+        async move { journal.next(Position(0)).await }
+    });
+    becomes("trouble", || journal.status().read_trouble.is_some()).await;
+    let tried = disk.opened_to_read.load(Ordering::Relaxed);
+    becomes("tried again", || disk.opened_to_read.load(Ordering::Relaxed) > tried).await;
+    let status = journal.status();
+    assert!(status.read_trouble.is_some_and(|text| text.contains("os error 5")));
+    assert_eq!(status.condition, Condition::Good, "it takes batches all the same");
+    disk.reads_fail.store(false, Ordering::Relaxed);
+    assert_eq!(within("a batch", reader).await.unwrap().unwrap().received_ms, 7);
+    assert_eq!(journal.status().read_trouble, None);
+}
+
+#[tokio::test]
+async fn what_is_found_wrong_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FailingFiles::default());
+    let start = || Journals::start_on(settings(dir.path(), MIB), Arc::new(Failing(Arc::clone(&disk)))).unwrap();
+    let journals = start();
+    let journal = journals.open("web").unwrap();
+    for number in 0..40 {
+        journal.append(batch(number, 10_000)).await.unwrap();
+    }
+    assert_eq!(journal.status().faults, JournalFaults::default());
+    drop(journal);
+    journals.stop();
+    let web = dir.path().join("journal/web");
+    let names: Vec<String> = segments(dir.path()).into_iter().map(|segment| segment.name).collect();
+    let mut first = std::fs::read(web.join(&names[0])).unwrap();
+    first[3 * 10_032 + 100] ^= 1;
+    std::fs::write(web.join(&names[0]), first).unwrap();
+    let last = std::fs::read(web.join(names.last().unwrap())).unwrap();
+    std::fs::write(web.join(names.last().unwrap()), &last[..last.len() - 1]).unwrap();
+    std::fs::write(web.join("cursor.default"), "no cursor").unwrap();
+
+    let journals = start();
+    let journal = journals.open("web").unwrap();
+    let mut wanted = JournalFaults {
+        cuts: 1,
+        cut_bytes: 10_031,
+        cursors_unreadable: 1,
+        ..JournalFaults::default()
+    };
+    assert_eq!(journal.status().faults, wanted);
+    std::fs::remove_file(web.join(&names[1])).unwrap();
+    let mut at = Position(0);
+    // The last one is cut off.
+    while at < Position(39 * 10_032) {
+        at = within("a batch", journal.next(at)).await.unwrap().end();
+    }
+    wanted.damaged_bytes = 10_032;
+    wanted.segments_missing = 1;
+    wanted.missing_bytes = 13 * 10_032;
+    assert_eq!(journal.status().faults, wanted);
+    journal.advance(DEFAULT_CURSOR, at);
+    wanted.segments_set_aside = 1;
+    becomes("set aside", || journal.status().faults == wanted).await;
+
+    disk.syncs_fail.store(true, Ordering::Relaxed);
+    journal.append(batch(0, 10)).await.unwrap();
+    becomes("failing", || journal.status().condition != Condition::Good).await;
+    disk.syncs_fail.store(false, Ordering::Relaxed);
+    becomes("good", || journal.status().condition == Condition::Good).await;
+    wanted.unsynced_bytes = 42;
+    assert_eq!(journal.status().faults, wanted);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
