@@ -20,6 +20,7 @@ fuzz_target!(|input: &[u8]| {
         dir: dir.path().join("web"),
         quarantine: dir.path().join("quarantine"),
         segment_bytes: 4096,
+        if_unknown: Position(1 << 50),
     };
     std::fs::create_dir(&settings.dir).expect("made");
     lay_out(&settings.dir, input);

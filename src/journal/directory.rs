@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::durable::Durable;
 use super::engine::Threads;
 use super::files::{Files, SystemFiles};
 use super::journal::Journal;
-use super::recovery::OpenError;
+use super::recovery::{OpenError, beyond_all};
 use super::room::{Room, StreamRoom};
 use super::segment::FileName;
 use super::store::{SEGMENT_BYTES, Store, StoreSettings};
@@ -87,6 +87,7 @@ impl Journals {
                 segment_bytes: SEGMENT_BYTES
                     .min(settings.max_bytes / SEGMENTS_IN_A_JOURNAL)
                     .max(SMALLEST_SEGMENT),
+                if_unknown: beyond_all(SystemTime::now()),
             },
         )?;
         let tail_bytes = (ALL_TAILS / streams).clamp(LEAST_FOR_ONE_TAIL, MOST_FOR_ONE_TAIL);

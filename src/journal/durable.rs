@@ -581,9 +581,8 @@ impl Durable {
                         "a segment of the journal is gone, and nobody here removed it"
                     );
                 }
-                Fault::CursorUnreadable { name } => tracing::error!(
-                    stream,
-                    cursor = name,
+                Fault::CursorUnreadable { name, kept } => tracing::error!(
+                    stream, cursor = name, kept = %kept.display(),
                     "the cursor cannot be read: everything that is still in the journal is forwarded again"
                 ),
                 Fault::NotSynced { from, to, error } => tracing::error!(

@@ -155,8 +155,8 @@ impl Journal {
         }
     }
 
-    /// Where the named cursor stands: everything before is delivered. A new name starts at the oldest batch still here. Names are
-    /// of `a` to `z`, digits, `-` and `_`.
+    /// Where the named cursor stands: everything before is delivered. A new name starts at the oldest batch still here, and one whose
+    /// file could not be read at 0. Names are of `a` to `z`, digits, `-` and `_`.
     pub fn cursor(&self, name: &str) -> Position {
         match &self.0 {
             #[cfg(test)]

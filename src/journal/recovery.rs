@@ -3,23 +3,40 @@
 //! What a daemon wrote last may be torn, so the end is read and checked: back to the last whole batch, behind which the journal is cut
 //! off. All before that was written earlier and is checked when it is read. Nothing is ever appended to a segment that was there
 //! before, and the next position is past everything that was written and everything that a cursor has passed.
+//!
+//! A cursor that cannot be read may have been anywhere. It counts as 0, so that what is still there is forwarded again and no id of
+//! the stream is believed; its file is kept; and positions go on so far ahead that it cannot have been there.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
 
 use super::Position;
 use super::cursor::{Content, CursorFile};
-use super::files::{Files, OpenFile, read_full_at, write_all_at};
+use super::files::{Entry, Files, OpenFile, read_full_at, write_all_at};
 use super::format::NoBatch;
 use super::room::Charge;
 use super::segment::{FileName, LAST_POSITION, Segment};
 use super::store::{Fault, Store, StoreSettings};
 use super::walk::{CHUNK_BYTES, Damage, Step, Walk};
 use super::work::set_aside;
+
+/// Further than a journal gets in a millisecond, on average over its life: 256 MiB a second.
+const BYTES_A_MILLISECOND: u64 = 256 * 1024;
+/// What says more than this has been tampered with, or a clock is wrong. Half of all positions come after it.
+const LAST_BELIEVED: Position = Position(LAST_POSITION.0 / 2);
+
+/// A position that no journal has reached by this wall time, if none has grown by more than 256 MiB a second since 1970. Later ones are
+/// larger. For [`StoreSettings::if_unknown`].
+pub fn beyond_all(wall: SystemTime) -> Position {
+    let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let milliseconds = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    Position(milliseconds.saturating_mul(BYTES_A_MILLISECOND)).min(LAST_BELIEVED)
+}
 
 /// Why a journal cannot be opened.
 #[derive(Debug, Error)]
@@ -62,6 +79,7 @@ impl Store {
             files: &*files,
             settings: &settings,
             faults: Vec::new(),
+            unreadable: false,
         };
         let found = opening.run().map_err(|stop| match stop {
             Stop::TooNew { file, version } => OpenError::TooNew { file, version },
@@ -99,6 +117,8 @@ struct Opening<'o> {
     files: &'o dyn Files,
     settings: &'o StoreSettings,
     faults: Vec<Fault>,
+    /// Whether a cursor is.
+    unreadable: bool,
 }
 
 struct Found {
@@ -159,6 +179,9 @@ impl Opening<'_> {
         disentangle(&mut segments);
         self.cut_the_end(&mut segments)?;
         let mut end = written_to.max(cursor_at);
+        if self.unreadable {
+            end = end.max(self.settings.if_unknown).max(self.quarantined_to()?);
+        }
         let (mut kept, mut removed) = (VecDeque::new(), false);
         for mut segment in segments {
             segment.named = true;
@@ -184,10 +207,19 @@ impl Opening<'_> {
     }
 
     fn open_cursor(&mut self, name: &str, path: &Path) -> Result<CursorFile, Stop> {
-        let (cursor, content) = CursorFile::open(self.files.open(path)?)?;
+        let file = self.files.open(path)?;
+        let (cursor, content) = CursorFile::open(Arc::clone(&file))?;
         match content {
             Content::Cursor(..) | Content::Empty => {}
-            Content::Unreadable => self.faults.push(Fault::CursorUnreadable { name: name.to_owned() }),
+            Content::Unreadable => {
+                // Before anything is written in its place.
+                let kept = self.keep_cursor(name, &*file)?;
+                self.unreadable = true;
+                self.faults.push(Fault::CursorUnreadable {
+                    name: name.to_owned(),
+                    kept,
+                });
+            }
             Content::TooNew(version) => {
                 return Err(Stop::TooNew {
                     file: path.to_owned(),
@@ -196,6 +228,34 @@ impl Opening<'_> {
             }
         }
         Ok(cursor)
+    }
+
+    /// Keeps a copy of a cursor that cannot be read, once for each content: it stays what it is until the cursor moves.
+    fn keep_cursor(&self, name: &str, file: &dyn OpenFile) -> io::Result<PathBuf> {
+        let mut bytes = [0; 64];
+        let read = read_full_at(file, 0, &mut bytes)?;
+        let kept = self.settings.unreadable_cursor(name, crc32c::crc32c(&bytes[..read]));
+        let is_kept = |entry: &Entry| kept.file_name().is_some_and(|name| *name == *entry.name);
+        if !self.quarantine()?.iter().any(is_kept) {
+            self.copy(file, 0, &kept)?;
+        }
+        Ok(kept)
+    }
+
+    /// Where what was set aside of this journal ends.
+    fn quarantined_to(&self) -> io::Result<Position> {
+        let ends = self.quarantine()?.into_iter().filter_map(|entry| {
+            let begin = self.settings.quarantined_at(&entry.name)?;
+            Some(begin.plus(entry.bytes))
+        });
+        Ok(ends.filter(|end| *end <= LAST_BELIEVED).max().unwrap_or_default())
+    }
+
+    fn quarantine(&self) -> io::Result<Vec<Entry>> {
+        match self.files.list(&self.settings.quarantine) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            listed => listed,
+        }
     }
 
     /// Reads segments from the last one back, until there is one with a whole batch, and cuts off what comes after that.
@@ -249,6 +309,12 @@ impl Opening<'_> {
             return Ok(None);
         }
         let kept = self.settings.cut(damage.position);
+        self.copy(file, damage.position.since(segment.base), &kept)?;
+        Ok(Some(kept))
+    }
+
+    /// Copies what a file holds from `at` on, durably, to where it is kept.
+    fn copy(&self, file: &dyn OpenFile, mut at: u64, kept: &Path) -> io::Result<()> {
         self.files.make_dir(&self.settings.quarantine)?;
         let temporary = kept.with_extension("tmp");
         // One that a crash has left.
@@ -257,8 +323,7 @@ impl Opening<'_> {
             Ok(()) | Err(_) => {}
         }
         let copy = self.files.create(&temporary)?;
-        let (mut at, mut copied) = (damage.position.since(segment.base), 0);
-        let mut chunk = vec![0; CHUNK_BYTES as usize];
+        let (mut copied, mut chunk) = (0, vec![0; CHUNK_BYTES as usize]);
         loop {
             let read = read_full_at(file, at, &mut chunk)?;
             if read == 0 {
@@ -269,8 +334,7 @@ impl Opening<'_> {
             copied += read as u64;
         }
         copy.sync()?;
-        set_aside(self.files, &temporary, &kept)?;
-        Ok(Some(kept))
+        set_aside(self.files, &temporary, kept)
     }
 
     /// Removes a segment without batches: it says nothing that the next position does not.

@@ -9,7 +9,8 @@ use super::super::output::{answer, failure};
 use super::{DirArgs, Owners, count, exact, size};
 use crate::exit_code::ExitCode;
 use crate::journal::format;
-use crate::journal::inspect::{CursorInfo, Inspection, KeptKind, Place, Places, inspect as look_into};
+use crate::journal::inspect::{CursorInfo, Inspection, Place, Places, inspect as look_into};
+use crate::journal::store::Quarantined;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct InspectArgs {
@@ -131,8 +132,9 @@ fn write_one(out: &mut String, looked: &Looked, with_segments: bool, owners: Opt
         writeln!(out, "  set aside      in quarantine, for a person to look into:")?;
         for kept in &inspection.kept {
             let why = match kept.kind {
-                KeptKind::Segment => "a segment with damage",
-                KeptKind::Cut => "what the journal ended in after a crash",
+                Quarantined::Segment(_) => "a segment with damage",
+                Quarantined::Cut(_) => "what the journal ended in after a crash",
+                Quarantined::Cursor => "a cursor that could not be read",
             };
             writeln!(
                 out,
@@ -195,8 +197,9 @@ fn as_json(looked: &Looked) -> Value {
     });
     let kept = inspection.kept.iter().map(|kept| {
         let kind = match kept.kind {
-            KeptKind::Segment => "segment",
-            KeptKind::Cut => "cut",
+            Quarantined::Segment(_) => "segment",
+            Quarantined::Cut(_) => "cut",
+            Quarantined::Cursor => "cursor",
         };
         json!({ "file": kept.path, "bytes": kept.bytes, "kind": kind })
     });

@@ -9,6 +9,7 @@ use super::super::cursor::{self, Content};
 use super::super::files::{Files, SystemFiles, read_full_at};
 use super::super::format;
 use super::super::segment::FileName;
+use super::super::store::Quarantined;
 use super::{InspectError, Place, failed, open_regular};
 
 /// What a journal is made of.
@@ -60,16 +61,7 @@ pub struct Kept {
     /// How long it is.
     pub bytes: u64,
     /// What it is.
-    pub kind: KeptKind,
-}
-
-/// Why something was set aside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeptKind {
-    /// A segment with damage, which all have passed.
-    Segment,
-    /// What the journal ended in after a crash, and was no whole batch.
-    Cut,
+    pub kind: Quarantined,
 }
 
 impl CursorInfo {
@@ -79,17 +71,6 @@ impl CursorInfo {
             Self::At(position) => position,
             Self::Unreadable | Self::TooNew(_) => Position::default(),
         }
-    }
-}
-
-impl KeptKind {
-    /// What lies in `quarantine/` under the name of a stream, by the rest of its own name.
-    fn of(rest: &str) -> Option<Self> {
-        if let FileName::Segment { .. } = FileName::of(rest) {
-            return Some(Self::Segment);
-        }
-        let position = rest.strip_suffix(".cut")?;
-        position.bytes().all(|byte| byte.is_ascii_digit()).then_some(Self::Cut)
     }
 }
 
@@ -188,7 +169,7 @@ fn kept(place: &Place) -> Result<Vec<Kept>, InspectError> {
     let kept = entries.into_iter().filter_map(|entry| {
         // No stream's name has a dot in it.
         let (stream, rest) = entry.name.split_once('.')?;
-        let kind = KeptKind::of(rest).filter(|_| stream == place.stream)?;
+        let kind = Quarantined::of(rest).filter(|_| stream == place.stream)?;
         Some(Kept {
             path: dir.join(&entry.name),
             bytes: entry.bytes,

@@ -7,9 +7,11 @@
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::super::DEFAULT_CURSOR;
 use super::super::files::{Files, SystemFiles};
+use super::super::recovery::beyond_all;
 use super::super::segment::FileName;
 use super::super::store::{SEGMENT_BYTES, Store, StoreSettings, Trouble};
 use super::{InspectError, Place, failed};
@@ -48,6 +50,7 @@ pub fn hold(place: &Place) -> Result<Held, InspectError> {
             dir: dir.clone(),
             quarantine: state_dir.join("quarantine"),
             segment_bytes: SEGMENT_BYTES,
+            if_unknown: beyond_all(SystemTime::now()),
         },
         place: place.clone(),
         _state_dir: locked,

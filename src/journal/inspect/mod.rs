@@ -29,7 +29,7 @@ pub mod discard;
 pub mod place;
 pub mod reading;
 
-pub use contents::{CursorInfo, Inspection, Kept, KeptKind, SegmentInfo, inspect};
+pub use contents::{CursorInfo, Inspection, Kept, SegmentInfo, inspect};
 pub use discard::{Held, discard, hold};
 pub use place::{Place, Places, find};
 pub use reading::{Beginning, Exported, Verification, export, verify};

@@ -275,6 +275,12 @@ fn is_segment(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "seg") && !path.to_string_lossy().contains("quarantine")
 }
 
+/// Those in quarantine are called otherwise.
+fn is_cursor(path: &Path) -> bool {
+    path.file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with("cursor."))
+}
+
 impl State {
     fn count(&mut self, kind: FaultKind) {
         *self.counts.entry(kind).or_default() += 1;
@@ -330,10 +336,7 @@ impl State {
 
     /// The least that any cursor could say after a power loss now.
     fn durably_passed(&self) -> Position {
-        let cursors = self
-            .names
-            .iter()
-            .filter(|(path, _)| path.to_string_lossy().contains("cursor."));
+        let cursors = self.names.iter().filter(|(path, _)| is_cursor(path));
         let least = cursors.map(|(path, index)| {
             if self.durable_names.get(path) != Some(index) {
                 return Position::default();
@@ -574,7 +577,7 @@ impl OpenFile for Handle {
         let state = &mut *self.disk.state();
         state.burn_whole()?;
         let fails = state.fails(FaultKind::SyncFailed);
-        if state.lying_cursors && self.path.to_string_lossy().contains("cursor.") {
+        if state.lying_cursors && is_cursor(&self.path) {
             return Ok(());
         }
         let file = &mut state.files[self.file];

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::super::cursor;
 use super::super::inspect::{
-    Beginning, CursorInfo, Exported, InspectError, Inspection, KeptKind, Place, Verification, discard, export, find,
-    hold, inspect, verify,
+    Beginning, CursorInfo, Exported, InspectError, Inspection, Place, Verification, discard, export, find, hold,
+    inspect, verify,
 };
-use super::super::store::SEGMENT_BYTES;
+use super::super::store::{Quarantined, SEGMENT_BYTES};
 use super::super::{BatchKind, DEFAULT_CURSOR, Journals, NewBatch, Position};
 use super::shell::{batch, settings};
 use crate::state_dir::StateDir;
@@ -193,6 +193,7 @@ async fn what_was_set_aside_is_shown_with_the_journal_that_it_is_of() {
     for name in [
         "web.00000000000000000100.damaged.seg",
         "web.00000000000000000200.cut",
+        "web.cursor.default.01234567.unreadable",
         "web2.00000000000000000200.cut",
         "web.letters",
     ] {
@@ -200,7 +201,8 @@ async fn what_was_set_aside_is_shown_with_the_journal_that_it_is_of() {
     }
     let kept = look(state_dir.path()).kept;
     let kinds: Vec<_> = kept.iter().map(|kept| (kept.kind, kept.bytes)).collect();
-    assert_eq!(kinds, [(KeptKind::Segment, 5), (KeptKind::Cut, 5)]);
+    let (segment, cut) = (Quarantined::Segment(Position(100)), Quarantined::Cut(Position(200)));
+    assert_eq!(kinds, [(segment, 5), (cut, 5), (Quarantined::Cursor, 5)]);
 }
 
 #[tokio::test]

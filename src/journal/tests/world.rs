@@ -135,6 +135,8 @@ impl World {
             dir: PathBuf::from("/state/journal/web"),
             quarantine: PathBuf::from("/state/quarantine"),
             segment_bytes: [150, 400, 2000][chance.below(3) as usize],
+            // A first write of a cursor that is torn leaves one that cannot be read.
+            if_unknown: Position(seed % 3 * 20_000),
         };
         let cursors = 1 + chance.below(2) as usize;
         if plant == Plant::UnlinkBeforeTheCursorIsDurable {
