@@ -1,0 +1,91 @@
+//! What the async side of a journal needs to know at once, held under a lock for moments.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::super::faults::{JournalFaults, ReadTrouble};
+use super::super::store::{Entry, Trouble};
+use super::super::tail::{Readings, Tail};
+use super::super::{AppendError, Condition, Position};
+
+#[derive(Debug)]
+pub(super) struct Front {
+    pub(super) queue: VecDeque<Queued>,
+    /// How many of the queue the writer thread has in hand.
+    pub(super) in_hand: usize,
+    pub(super) tail: Tail,
+    pub(super) readings: Readings,
+    /// Where readings are under way.
+    pub(super) reading: BTreeSet<Position>,
+    /// A reading found nothing from here to there.
+    pub(super) void: Option<(Position, Position)>,
+    pub(super) read_failed: Option<Instant>,
+    pub(super) read_trouble: ReadTrouble,
+    pub(super) faults: JournalFaults,
+    /// What is there: (begin, end), without what every cursor has passed.
+    pub(super) ranges: VecDeque<(Position, Position)>,
+    pub(super) end: Position,
+    pub(super) cursors: BTreeMap<String, Position>,
+    pub(super) closed: bool,
+    pub(super) trouble: Option<Trouble>,
+    /// Since when there is something that is not durable, apart from what is being synced.
+    pub(super) unsynced_since: Option<Instant>,
+    pub(super) syncing_since: Option<Instant>,
+    pub(super) cursors_synced: Option<Instant>,
+    /// What was logged last.
+    pub(super) logged: Condition,
+    pub(super) waited: Option<Instant>,
+}
+
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub(super) entry: Entry,
+    pub(super) reply: oneshot::Sender<Result<Position, AppendError>>,
+    /// Its place in the queue, free again when this is dropped.
+    pub(super) place: OwnedSemaphorePermit,
+}
+
+impl Front {
+    pub(super) fn slowest(&self) -> Position {
+        self.cursors.values().min().copied().unwrap_or(self.end)
+    }
+
+    pub(super) fn backlog(&self) -> u64 {
+        let slowest = self.slowest();
+        self.ranges
+            .iter()
+            .map(|(begin, end)| end.since(slowest.max(*begin)))
+            .sum()
+    }
+
+    pub(super) fn condition(&self, waiting: bool) -> Condition {
+        match &self.trouble {
+            Some(Trouble::DiskFull(text)) => Condition::DiskFull(text.clone()),
+            Some(Trouble::DiskFailing(text)) => Condition::DiskFailing(text.clone()),
+            None if waiting => Condition::Full,
+            None => Condition::Good,
+        }
+    }
+
+    /// The segments before `first` are gone; all are, if there is none.
+    pub(super) fn forget_before(&mut self, first: Option<Position>) {
+        let first = first.unwrap_or(self.end);
+        while let Some((begin, end)) = self.ranges.front_mut() {
+            if *end > first {
+                *begin = first.max(*begin);
+                break;
+            }
+            self.ranges.pop_front();
+        }
+    }
+}
+
+/// Adds what was appended to what is there.
+pub(super) fn extend(ranges: &mut VecDeque<(Position, Position)>, (begin, end): (Position, Position)) {
+    match ranges.back_mut() {
+        Some(last) if last.1 == begin => last.1 = end,
+        Some(_) | None => ranges.push_back((begin, end)),
+    }
+}

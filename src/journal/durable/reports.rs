@@ -1,0 +1,78 @@
+//! What is logged of a journal: each fault once, and one line for each change of its condition.
+
+use std::time::{Duration, Instant};
+
+use super::super::Condition;
+use super::super::store::Fault;
+use super::Durable;
+
+/// A journal counts as full in the log until nobody has had to wait for so long.
+const FULL_AFTERGLOW: Duration = Duration::from_secs(5);
+
+impl Durable {
+    pub(super) fn report(&self, faults: Vec<Fault>) {
+        let stream = self.name.as_str();
+        {
+            let mut front = self.front();
+            faults.iter().for_each(|fault| front.faults.count(fault));
+        }
+        for fault in faults {
+            match fault {
+                Fault::Cut { damage, kept } => {
+                    let kept = kept.map_or_else(|| "nowhere: only zeros".to_owned(), |kept| kept.display().to_string());
+                    tracing::warn!(
+                        stream, position = %damage.position, bytes = damage.bytes, why = %damage.why, kept,
+                        "the journal ended in the middle of a batch, as after a crash: it was cut off there"
+                    );
+                }
+                Fault::Damaged { segment, damage } => tracing::error!(
+                    stream, segment, position = %damage.position, bytes = damage.bytes, why = %damage.why,
+                    "damage in the journal: it is passed over, and the segment will be set aside"
+                ),
+                Fault::SetAside { to } => {
+                    tracing::warn!(stream, file = %to.display(), "a segment with damage is set aside");
+                }
+                Fault::Missing { segment, bytes } => {
+                    tracing::error!(
+                        stream,
+                        segment,
+                        bytes,
+                        "a segment of the journal is gone, and nobody here removed it"
+                    );
+                }
+                Fault::CursorUnreadable { name, kept } => tracing::error!(
+                    stream, cursor = name, kept = %kept.display(),
+                    "the cursor cannot be read: everything that is still in the journal is forwarded again"
+                ),
+                Fault::NotSynced { from, to, error } => tracing::error!(
+                    stream, %from, %to, error,
+                    "what was appended could not be made durable: a power loss may take it. The journal goes on in a new segment"
+                ),
+            }
+        }
+    }
+
+    /// One line for each change.
+    pub(super) fn log_condition(&self) {
+        let waiting = self.is_waiting();
+        let mut front = self.front();
+        if waiting {
+            front.waited = Some(Instant::now());
+        }
+        let glows = front.waited.is_some_and(|waited| waited.elapsed() < FULL_AFTERGLOW);
+        let condition = front.condition(waiting || glows);
+        if condition == front.logged {
+            return;
+        }
+        let before = std::mem::replace(&mut front.logged, condition.clone());
+        let backlog_bytes = front.backlog();
+        drop(front);
+        let stream = self.name.as_str();
+        match condition {
+            Condition::Good => tracing::info!(stream, backlog_bytes, %before, "the journal takes batches again"),
+            Condition::Full | Condition::DiskFull(_) | Condition::DiskFailing(_) => {
+                tracing::error!(stream, backlog_bytes, %condition, "the journal takes nothing: reading waits until it does");
+            }
+        }
+    }
+}
