@@ -1,9 +1,57 @@
-//! What was found wrong on disk, as numbers since the journal was opened, and whether it can be read just now.
+//! What is wrong on disk: each fault as it is found, their numbers since the journal was opened, and whether it can be read just now.
 
 use std::io;
+use std::path::PathBuf;
 
 use super::Position;
-use super::store::Fault;
+use super::walk::Damage;
+
+/// What is wrong on disk, or was. Each is reported once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The journal ended in something that is no whole batch, as after a crash. It was cut off.
+    Cut {
+        /// What was cut off.
+        damage: Damage,
+        /// Where it is kept, unless it was nothing but zeros.
+        kept: Option<PathBuf>,
+    },
+    /// In the middle of a segment there is something that is no batch. The segment will be set aside.
+    Damaged {
+        /// The segment's file.
+        segment: String,
+        /// What is no batch.
+        damage: Damage,
+    },
+    /// A segment with damage was set aside, after all had passed it.
+    SetAside {
+        /// Where it is now.
+        to: PathBuf,
+    },
+    /// A segment's file is not there any more. Nobody here has removed it.
+    Missing {
+        /// The segment's file.
+        segment: String,
+        /// How many bytes it had.
+        bytes: u64,
+    },
+    /// A cursor's file is not one: its stream goes on at the oldest batch.
+    CursorUnreadable {
+        /// The cursor.
+        name: String,
+        /// Where a copy of the file is.
+        kept: PathBuf,
+    },
+    /// A sync failed. What it was for may not survive a power loss.
+    NotSynced {
+        /// Where that begins.
+        from: Position,
+        /// Where it ends.
+        to: Position,
+        /// What the system said.
+        error: String,
+    },
+}
 
 /// What was found wrong with a journal since it was opened. Each was logged too; numbers only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@
 //! | [`directory`] | [`Journals`]: the journals of all streams on disk |
 //! | [`durable`], [`tail`] | a journal on disk, as the async side sees it; what of it is in memory |
 //! | [`engine`] | the threads that write and sync |
-//! | [`faults`] | [`JournalFaults`]: what was found wrong, as numbers |
+//! | [`faults`] | what is wrong on disk, one by one and as numbers: [`JournalFaults`] |
 //! | [`room`] | how much may be appended |
 //! | [`cursor_guard`] | [`CursorGuard`]: what must be on disk before a cursor is |
 //! | [`store`], [`recovery`], [`work`] | segments and cursors, without threads or waiting; how they are opened |

@@ -17,11 +17,12 @@ use thiserror::Error;
 
 use super::Position;
 use super::cursor::{Content, CursorFile};
+use super::faults::Fault;
 use super::files::{Entry, Files, OpenFile, read_full_at, write_all_at};
 use super::format::NoBatch;
 use super::room::Charge;
 use super::segment::{FileName, LAST_POSITION, Segment};
-use super::store::{Fault, Store, StoreSettings};
+use super::store::{Store, StoreSettings};
 use super::walk::{CHUNK_BYTES, Damage, Step, Walk};
 use super::work::set_aside;
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::Condition;
-use super::super::store::Fault;
+use super::super::faults::Fault;
 use super::Durable;
 
 /// A journal counts as full in the log until nobody has had to wait for so long.

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::super::faults::Fault;
 use super::super::files::SystemFiles;
 use super::super::inspect::{Place, discard, hold};
 use super::super::recovery::{OpenError, beyond_all};
 use super::super::segment::LAST_POSITION;
-use super::super::store::{Fault, Store, StoreSettings};
+use super::super::store::{Store, StoreSettings};
 use super::super::{DEFAULT_CURSOR, Journal, Journals, Position};
 use super::shell::{batch, settings};
 

@@ -5,9 +5,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::super::faults::Fault;
 use super::super::room::Charge;
 use super::super::segment::FileName;
-use super::super::store::{Entry, Fault, Store, StoreSettings};
+use super::super::store::{Entry, Store, StoreSettings};
 use super::super::work::{Passed, Synced};
 use super::super::{Batch, BatchKind, DEFAULT_CURSOR, NewBatch, Position};
 use super::chance::Chance;
