@@ -1,7 +1,12 @@
 //! One history: a store on a disk that fails, is killed and loses power, and a judge who knows all that was appended.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`rules`] | what must not happen |
+//! | [`misfortune`] | what happens to a store: media that fail, crashes, starts |
+//! | [`judge`] | what must hold of what is read and found |
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,6 +18,12 @@ use super::super::work::{Passed, Synced};
 use super::super::{Batch, BatchKind, DEFAULT_CURSOR, NewBatch, Position};
 use super::chance::Chance;
 use super::disk::{Counts, Disk, FaultKind, SimulatedFiles};
+use rules::{Judged, violated};
+pub use rules::{Rule, Violation};
+
+mod judge;
+mod misfortune;
+mod rules;
 
 /// What is wrong with the store, or with how it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,52 +40,6 @@ pub enum Plant {
     RefusalForgotten,
     /// A damaged segment is unlinked as a whole one is.
     DamageForgotten,
-}
-
-/// What must not happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
-    /// What was appended is there after a kill, and what was durable after a power loss.
-    Lost,
-    /// What is read was appended, and so.
-    Changed,
-    /// Batches are read in order.
-    Order,
-    /// A position means one thing, for good.
-    PositionTwice,
-    /// A segment goes only when every cursor is durably past it.
-    UnlinkedTooEarly,
-    /// A segment with damage is set aside.
-    SetAside,
-    /// What is missing was reported.
-    Reported,
-    /// A cursor stands where it was last noted.
-    Cursor,
-    /// When the disk works again, so does the journal.
-    Alive,
-    /// All room is given back in the end.
-    Room,
-}
-
-#[derive(Clone, Debug)]
-pub struct Violation {
-    pub rule: Rule,
-    pub what: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.rule, self.what)
-    }
-}
-
-type Judged<T> = Result<T, Violation>;
-
-fn violated<T>(rule: Rule, what: impl fmt::Display) -> Judged<T> {
-    Err(Violation {
-        rule,
-        what: what.to_string(),
-    })
 }
 
 /// A batch that the journal has taken.
@@ -324,40 +289,6 @@ impl World {
         }
         Ok((count, at, false))
     }
-
-    fn judge_read(&mut self, from: Position, to: Position, found: &[Arc<Batch>]) -> Judged<()> {
-        let mut at = Position(0);
-        for batch in found {
-            if batch.position < at || batch.end() <= from {
-                return violated(
-                    Rule::Order,
-                    format!("{} comes after {at}, read from {from}", batch.position),
-                );
-            }
-            at = batch.end();
-            match self.known.get(&batch.position) {
-                Some(known) if known.batch == **batch => {}
-                Some(known) => return violated(Rule::Changed, format!("{batch:?} was {:?}", known.batch)),
-                None => return violated(Rule::Changed, format!("{batch:?} was never appended")),
-            }
-        }
-        let there: BTreeSet<Position> = found.iter().map(|batch| batch.position).collect();
-        let passed = self.store.as_ref().expect("open").durably_passed();
-        for known in self.known.values_mut() {
-            let wanted = known.batch.end() > from && known.batch.position < to && known.batch.end() > passed;
-            if wanted && !there.contains(&known.batch.position) {
-                if !known.rotten {
-                    return violated(
-                        Rule::Lost,
-                        format!("{:?} is not there, read from {from} to {to}", known.batch),
-                    );
-                }
-                known.noticed = true;
-            }
-        }
-        Ok(())
-    }
-
     /// Moves a cursor over something that its reader has read.
     fn advance(&mut self) {
         let name = self.any_cursor();
@@ -484,208 +415,6 @@ impl World {
         CURSORS[self.chance.below(self.cursors.len() as u64) as usize]
     }
 
-    // --- what the world does
-
-    /// The medium fails: a bit here, a file there.
-    fn rot(&mut self) {
-        if self.chance.permille(700) {
-            return;
-        }
-        if self.chance.permille(200) {
-            let Some(path) = self.disk.lose_a_segment() else { return };
-            self.note(|| format!("{} is gone", path.display()));
-            let FileName::Segment { base, .. } = FileName::of(path.file_name().unwrap().to_str().unwrap()) else {
-                return;
-            };
-            let end = self.next_base_after(base);
-            for (_, known) in self.known.range_mut(base..end) {
-                known.rotten = true;
-                known.lost_file = true;
-            }
-            return;
-        }
-        let Some((path, at)) = self.disk.flip_a_bit() else {
-            return;
-        };
-        self.note(|| format!("a bit of {} flips at {at}", path.display()));
-        let FileName::Segment { base, .. } = FileName::of(path.file_name().unwrap().to_str().unwrap()) else {
-            return;
-        };
-        let position = base.plus(at);
-        if let Some((_, known)) = self.known.range_mut(..=position).next_back()
-            && known.batch.end() > position
-            && known.batch.position >= base
-        {
-            known.rotten = true;
-        }
-    }
-
-    fn next_base_after(&self, base: Position) -> Position {
-        let files = self.disk.files();
-        let bases = files
-            .iter()
-            .filter_map(|(path, _)| match FileName::of(path.file_name()?.to_str()?) {
-                FileName::Segment { base: other, .. } if other > base => Some(other),
-                FileName::Segment { .. } | FileName::Cursor(_) | FileName::Foreign => None,
-            });
-        bases.min().unwrap_or(Position(u64::MAX))
-    }
-
-    fn crash(&mut self, kind: FaultKind) -> Judged<()> {
-        self.note(|| format!("--- {kind:?}"));
-        self.store = None;
-        self.queue.clear();
-        self.in_trouble = false;
-        if kind == FaultKind::PowerLost {
-            self.disk.lose_power();
-        } else {
-            self.disk.kill();
-        }
-        self.start(Some(kind))
-    }
-
-    /// Opens the store, and judges what is there.
-    fn start(&mut self, after: Option<FaultKind>) -> Judged<()> {
-        let mut after = after;
-        let tries = self.chance.below(4);
-        let mut round = 0;
-        let mut store = loop {
-            self.disk.set_rate(if round < tries { self.rate } else { 0 });
-            let opened = Store::open(Arc::new(SimulatedFiles(self.disk.clone())), self.settings.clone());
-            match opened {
-                Ok(store) if !self.disk.is_dead() => break store,
-                Ok(_) | Err(_) if self.disk.is_dead() => self.disk.kill(),
-                Err(_) if round < tries && self.rate > 0 => {
-                    // The power may fail while it starts.
-                    if self.chance.permille(200) {
-                        self.disk.lose_power();
-                        after = after.map(|_| FaultKind::PowerLost);
-                    }
-                }
-                Err(error) => return violated(Rule::Alive, format!("on a good disk: {error}")),
-                Ok(_) => unreachable!("not dead"),
-            }
-            round += 1;
-        };
-        if self.plant == Plant::PositionTwice {
-            let tail = store.extents().next_back();
-            store.end = tail.map_or(Position(0), |(_, end)| end);
-        }
-        self.disk.set_rate(0);
-        self.charged = 0;
-        self.freed = 0;
-        store.charge_held(|bytes| {
-            self.charged += bytes;
-            Charge {
-                stream: bytes,
-                ..Charge::default()
-            }
-        });
-        self.faults.extend(store.take_faults());
-        let (end, cursors, passed) = (store.end(), store.cursors(), store.durably_passed());
-        let extents: Vec<_> = store.extents().collect();
-        self.note(|| format!("open: {extents:?}, end {end}, cursors {cursors:?}"));
-        self.store = Some(store);
-        if let Some(after) = after {
-            self.judge_cursors(after, &cursors)?;
-            self.judge_survivors(after, passed)?;
-        }
-        for cursor in self.cursors.values_mut() {
-            cursor.read_to = cursor.at;
-        }
-        self.disk.set_rate(self.rate);
-        Ok(())
-    }
-
-    fn judge_cursors(&mut self, after: FaultKind, found: &BTreeMap<String, Position>) -> Judged<()> {
-        let Self { cursors, .. } = self;
-        for (name, cursor) in cursors {
-            let at = found.get(*name).copied().unwrap_or_default();
-            if at < cursor.durable || at > cursor.at {
-                let (from, to) = (cursor.durable, cursor.at);
-                return violated(
-                    Rule::Cursor,
-                    format!("{name} stands at {at} after {after:?}, and not from {from} to {to}"),
-                );
-            }
-            cursor.at = at;
-            cursor.durable = at;
-        }
-        Ok(())
-    }
-
-    fn judge_survivors(&mut self, after: FaultKind, passed: Position) -> Judged<()> {
-        let files = SimulatedFiles(self.disk.clone());
-        let mut survivors = BTreeMap::new();
-        let mut at = Position(0);
-        while let Some(plan) = self.store().plan_read(at) {
-            match plan.run(&files, 1000) {
-                Ok(out) => {
-                    self.store().after_read(&out);
-                    for batch in &out.batches {
-                        survivors.insert(batch.position, Batch::clone(batch));
-                    }
-                    at = out.resume;
-                }
-                Err(_) => self.store().missing(&plan),
-            }
-        }
-        self.take_faults();
-        let mut last = Position(0);
-        for (position, batch) in &survivors {
-            if *position < last {
-                return violated(Rule::PositionTwice, format!("{position} lies in what ends at {last}"));
-            }
-            last = batch.end();
-            match self.known.get(position) {
-                Some(known) if known.batch == *batch => {}
-                Some(known) => return violated(Rule::Changed, format!("{batch:?} was {:?}", known.batch)),
-                // One that was under way: it may be there, if it is whole.
-                None => match self.attempted.get(&batch.received_ms) {
-                    Some(attempted) if attempted.clone().at(*position) == *batch => self.know(batch.clone()),
-                    Some(_) | None => return violated(Rule::Changed, format!("{batch:?} was never appended")),
-                },
-            }
-        }
-        let extents: Vec<_> = self.store().extents().collect();
-        let mut gone = Vec::new();
-        for (position, known) in &self.known {
-            if survivors.contains_key(position) {
-                continue;
-            }
-            let needed =
-                (known.durable || after == FaultKind::Killed) && known.batch.end() > passed && !known.lost_file;
-            if needed && !known.rotten {
-                return violated(Rule::Lost, format!("{:?} is not there after {after:?}", known.batch));
-            }
-            if needed && !self.is_reported(*position) {
-                return violated(
-                    Rule::Reported,
-                    format!("{:?} is not there after {after:?}", known.batch),
-                );
-            }
-            let inside = extents.iter().any(|(from, to)| (*from..*to).contains(position));
-            if !known.rotten || known.lost_file || !inside {
-                gone.push(*position);
-            }
-        }
-        for (position, known) in &mut self.known {
-            known.noticed = !survivors.contains_key(position) && known.batch.end() > passed;
-        }
-        // What a cursor has passed is used, whether it is there or not.
-        let cursors = self
-            .cursors
-            .values()
-            .map(|cursor| cursor.durable)
-            .max()
-            .unwrap_or_default();
-        for position in gone {
-            self.known.remove(&position);
-        }
-        self.used_to = last.max(cursors);
-        Ok(())
-    }
-
     /// The disk works again: all must come out, and all room be given back.
     fn finish(&mut self) -> Judged<()> {
         self.disk.set_rate(0);
@@ -735,41 +464,5 @@ impl World {
             return violated(Rule::Alive, trouble);
         }
         self.trim(true)
-    }
-
-    fn judge_reports(&self, from: Position) -> Judged<()> {
-        let mut noticed = self
-            .known
-            .values()
-            .filter(|known| known.batch.end() > from && known.noticed);
-        match noticed.find(|known| !self.is_reported(known.batch.position)) {
-            Some(known) => violated(
-                Rule::Reported,
-                format!("{:?} is missing, and nobody said so", known.batch),
-            ),
-            None => Ok(()),
-        }
-    }
-
-    /// Whether damage was reported that a batch at this position is in.
-    fn is_reported(&self, position: Position) -> bool {
-        // What a start has cut off that did not live to say so is kept all the same.
-        let is_kept = self.disk.files().iter().any(|(path, length)| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let begin = name.strip_prefix("web.").and_then(|name| name.strip_suffix(".cut"));
-            let begin = begin.and_then(|begin| begin.parse().ok()).map(Position);
-            begin.is_some_and(|begin| (begin..begin.plus(*length)).contains(&position))
-        });
-        is_kept
-            || self.faults.iter().any(|fault| match fault {
-                Fault::Cut { damage, .. } | Fault::Damaged { damage, .. } => {
-                    (damage.position..damage.position.plus(damage.bytes)).contains(&position)
-                }
-                Fault::Missing { segment, bytes } => match FileName::of(segment) {
-                    FileName::Segment { base, .. } => (base..base.plus(*bytes)).contains(&position),
-                    FileName::Cursor(_) | FileName::Foreign => false,
-                },
-                Fault::SetAside { .. } | Fault::CursorUnreadable { .. } | Fault::NotSynced { .. } => false,
-            })
     }
 }
