@@ -6,7 +6,7 @@
 //!  |   |                    why it is here (the reason of its dead letter)
 //!  |   its position in the stream's journal
 //!  stream
-//! web.00000000000067108864.damaged.seg, web.00000000000067108864.cut     from the journal: see `journal/store.rs`
+//! web.00000000000067108864.damaged.seg, web.00000000000067108864.cut     from the journal: see `journal/store/layout.rs`
 //! ```
 //!
 //! A record's file holds the record, byte for byte, without its line ending; of one that was longer than `max_record_bytes`, the first

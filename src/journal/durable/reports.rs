@@ -12,9 +12,8 @@ const FULL_AFTERGLOW: Duration = Duration::from_secs(5);
 impl Durable {
     pub(super) fn report(&self, faults: Vec<Fault>) {
         let stream = self.name.as_str();
-        {
-            let mut front = self.front();
-            faults.iter().for_each(|fault| front.faults.count(fault));
+        for fault in &faults {
+            self.front().faults.count(fault);
         }
         for fault in faults {
             match fault {

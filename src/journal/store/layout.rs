@@ -43,14 +43,12 @@ impl StoreSettings {
             .join(format!("{}.cursor.{name}.{checksum:08x}.unreadable", self.stream()))
     }
 
-    /// Where what has this name in quarantine began, if it is of this journal.
+    /// Where what has this name in quarantine began, if it is of this stream: parts of its journal, and records that Kafka refused.
     pub fn quarantined_at(&self, name: &str) -> Option<Position> {
         // No stream's name has a dot in it.
         let (stream, rest) = name.split_once('.')?;
-        match Quarantined::of(rest).filter(|_| stream == self.stream())? {
-            Quarantined::Segment(base) | Quarantined::Cut(base) => Some(base),
-            Quarantined::Cursor => None,
-        }
+        let (digits, _) = rest.split_once('.').filter(|_| stream == self.stream())?;
+        position_of(digits)
     }
 
     fn stream(&self) -> String {
@@ -78,9 +76,11 @@ impl Quarantined {
         if rest.starts_with("cursor.") && rest.ends_with(".unreadable") {
             return Some(Self::Cursor);
         }
-        let digits = rest.strip_suffix(".cut")?;
-        let all_digits = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
-        let position = digits.parse().ok().filter(|_| all_digits)?;
-        Some(Self::Cut(Position(position)))
+        rest.strip_suffix(".cut").and_then(position_of).map(Self::Cut)
     }
+}
+
+fn position_of(digits: &str) -> Option<Position> {
+    let all_digits = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| all_digits).map(Position)
 }

@@ -123,11 +123,16 @@ async fn what_was_set_aside_counts_as_used_even_if_the_clock_is_wrong() {
     delivered(dir.path(), false).await;
     let quarantine = dir.path().join("quarantine");
     for (name, bytes) in [
-        ("web.00000000000000700000.cut", 7),
+        ("web.00000000000000600000.cut", 7),
+        (
+            "web.00000000000000700000.too_large_for_kafka.0123456789abcdef.record",
+            7,
+        ),
         ("web.00000000000000500000.damaged.seg", 5),
         ("app.00000000000000900000.cut", 9),
         // Nobody was there.
         ("web.04611686018427387904.seg", 9),
+        ("web.letters", 9),
     ] {
         std::fs::write(quarantine.join(name), vec![0; bytes]).unwrap();
     }
