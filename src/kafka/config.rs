@@ -1,5 +1,8 @@
 //! librdkafka's configuration: our defaults, and the operator's `[kafka.properties]` on top.
 
+use std::str::FromStr;
+use std::time::Duration;
+
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
@@ -100,6 +103,12 @@ const DEFAULTS: &[Default] = &[
         alias: None,
         value: "16777216",
     },
+    // Tells how many partitions topics have; librdkafka asks the brokers once in 5 minutes.
+    Default {
+        name: "statistics.interval.ms",
+        alias: None,
+        value: "60000",
+    },
 ];
 
 /// For the producer that all streams share.
@@ -147,17 +156,20 @@ pub fn one_by_one(config: &ClientConfig) -> ClientConfig {
     config
 }
 
+/// For how long librdkafka holds a record back, to gather a batch.
+pub fn linger(config: &ClientConfig) -> Duration {
+    // It takes fractions.
+    let ms: f64 = read(config, "linger.ms").unwrap_or_default();
+    Duration::try_from_secs_f64(ms / 1000.0).unwrap_or_default()
+}
+
+fn read<T: FromStr>(config: &ClientConfig, name: &str) -> Option<T> {
+    config.create_native_config().ok()?.get(name).ok()?.parse().ok()
+}
+
 /// How much librdkafka's queue holds for all streams together.
 pub fn queue_limits(config: &ClientConfig) -> Limits {
-    let read = |name| {
-        config
-            .create_native_config()
-            .ok()?
-            .get(name)
-            .ok()?
-            .parse::<usize>()
-            .ok()
-    };
+    let read = |name| read::<usize>(config, name);
     Limits {
         // 0 means no limit there.
         records: read("queue.buffering.max.messages")
@@ -247,6 +259,8 @@ mod tests {
         let native = config.create_native_config().unwrap();
         assert_eq!(native.get("linger.ms").unwrap(), "7");
         assert_eq!(native.get("compression.type").unwrap(), "zstd");
+        assert_eq!(linger(&config), Duration::from_millis(7));
+        assert_eq!(linger(&one_by_one(&config)), Duration::ZERO);
         let alone = one_by_one(&config).create_native_config().unwrap();
         assert_eq!(
             (

@@ -16,6 +16,8 @@ pub enum FailureClass {
     Fatal,
     /// Anything else is taken for passing.
     Passing,
+    /// Some stream got no delivery reports for long, so all leave the producer: another one is built.
+    Stalled,
 }
 
 /// A failed delivery, or a refusal to take a record for delivery.
@@ -32,6 +34,12 @@ impl Failure {
     pub const FATAL: Self = Self {
         class: FailureClass::Fatal,
         code: RDKafkaErrorCode::Fatal,
+    };
+
+    /// The producer is left, because some stream gets no reports from it.
+    pub const STALLED: Self = Self {
+        class: FailureClass::Stalled,
+        code: RDKafkaErrorCode::OperationTimedOut,
     };
 
     /// No producer can be built just now.
@@ -121,7 +129,8 @@ impl FailureClass {
     pub fn delay(self, failures: u32) -> Duration {
         let (first, most) = match self {
             // Nothing gets better by waiting; but a dead-letter topic that takes nothing must not make us spin.
-            Self::TooLarge => (Duration::ZERO, Duration::ZERO),
+            // And who has waited for reports for a minute, or stands by, has waited enough.
+            Self::TooLarge | Self::Stalled => (Duration::ZERO, Duration::ZERO),
             Self::Passing => (PASSING_FIRST, PASSING_MOST),
             Self::NeedsAPerson => (PERSON_FIRST, PERSON_MOST),
             Self::Fatal => (FATAL_FIRST, FATAL_MOST),

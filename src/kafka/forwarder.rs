@@ -15,28 +15,32 @@
 //! A record that is too large itself is in the quarantine, whole and durable, before its dead letter goes out. If not even an empty dead
 //! letter fits, the quarantine counts as delivery.
 //!
-//! [`forward`] is one loop over generations: a generation ends at its first failure, and the next begins at the cursor.
+//! [`forward`] is one loop over generations: a generation ends at its first failure, and the next begins at the cursor. What comes
+//! between them is in `forwarder/setback.rs`.
 
 mod keeping;
+mod setback;
 
 use std::sync::Arc;
 
 use tokio::task::consume_budget;
 use tokio::time::{Instant, sleep};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::failure::{Failure, FailureClass};
-use super::link::{Lane, Sent};
+use super::lane::{Errand, Lane, Sent};
 use super::log_digest::LogDigest;
 use super::parcel::{Parcel, Texts};
-use super::producer::{Pace, Producer, ProducerError};
+use super::producer::{Company, Pace, Producer};
 use super::repeats::Repeats;
+use super::trouble::Trouble;
 use crate::dedup::Verdict;
 use crate::hit::{Hit, inspect, records};
 use crate::journal::{Batch, BatchKind, DEFAULT_CURSOR, Journal, Position};
 use crate::quarantine::Quarantine;
 use crate::settings::{MessageKey, StreamSettings};
 use crate::telemetry::counters::{DeadLetterReason, StreamCounters};
+use setback::Setback;
 
 /// Where a stream's records go, and as what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +100,8 @@ pub async fn forward(
         repeats,
         quarantine,
         counted_to,
-        failures: 0,
+        trouble: Trouble::default(),
+        company: Company::All,
         texts: Texts::default(),
         digest: LogDigest::default(),
         born: Instant::now(),
@@ -116,8 +121,9 @@ struct Forwarder<'s> {
     quarantine: Quarantine,
     /// Up to where records have been counted: replays count none again.
     counted_to: Position,
-    /// Failures in a row, without any delivery between them.
-    failures: u32,
+    trouble: Trouble,
+    /// Which streams share the producer of this generation.
+    company: Company,
     texts: Texts,
     /// Keeps what would be a line for each record down to one a minute.
     digest: LogDigest,
@@ -140,25 +146,8 @@ enum GenerationEnd {
     JournalEnd,
     /// What was to go out one by one is delivered.
     OneByOneEnd,
-}
-
-/// How a generation ended badly. All its reports are in, unless the producer has failed for good.
-struct Broken {
-    failure: Failure,
-    /// Where the last record ends that was in a batch too large.
-    too_large_to: Option<Position>,
-    /// Why there was no producer to begin with.
-    no_producer: Option<ProducerError>,
-}
-
-impl From<ProducerError> for Broken {
-    fn from(error: ProducerError) -> Self {
-        Self {
-            failure: Failure::NO_PRODUCER,
-            too_large_to: None,
-            no_producer: Some(error),
-        }
-    }
+    /// The stream was apart, and may go back to the others.
+    CaughtUp,
 }
 
 /// A record's place, and when it came.
@@ -176,50 +165,35 @@ impl Forwarder<'_> {
         loop {
             match self.generation(mode).await {
                 Ok(GenerationEnd::JournalEnd) => return ForwardEnd { cursor: self.cursor() },
-                Ok(GenerationEnd::OneByOneEnd) => mode = Mode::InBatches,
-                Err(Broken {
-                    failure,
-                    too_large_to,
-                    no_producer,
-                }) => {
-                    self.failures = self.failures.saturating_add(1);
-                    self.counters.rewinds.one();
-                    if let (Mode::InBatches, Some(to)) = (mode, too_large_to) {
+                Ok(GenerationEnd::OneByOneEnd | GenerationEnd::CaughtUp) => mode = Mode::InBatches,
+                Err(setback) => {
+                    if let (Mode::InBatches, Some(to)) = (mode, setback.too_large_to) {
                         mode = Mode::OneByOne { to };
                     }
-                    let wait = failure.class.delay(self.failures);
-                    let wait_ms = wait.as_millis() as u64;
-                    let (stream, cursor, failures) = (&self.settings.name, self.cursor(), self.failures);
-                    if let Some(error) = no_producer {
-                        warn!(stream, %cursor, %error, failures, wait_ms, "no kafka producer can be had");
-                    } else {
-                        warn!(
-                            stream,
-                            %cursor,
-                            code = ?failure.code,
-                            class = ?failure.class,
-                            failures,
-                            wait_ms,
-                            "kafka did not take a record: the stream goes back to its cursor"
-                        );
-                    }
-                    sleep(wait).await;
+                    sleep(self.suffer(&setback)).await;
                 }
             }
         }
     }
 
     /// Produces from the cursor on, until something fails or there is nothing more to do.
-    async fn generation(&mut self, mode: Mode) -> Result<GenerationEnd, Broken> {
+    async fn generation(&mut self, mode: Mode) -> Result<GenerationEnd, Setback> {
         let cursor = self.cursor();
+        self.company = self.trouble.company();
         let pace = match mode {
-            Mode::InBatches => Pace::InBatches,
+            Mode::InBatches => Pace::InBatches(self.company),
             Mode::OneByOne { .. } => Pace::OneByOne,
         };
         if let Some(repeats) = &mut self.repeats {
             repeats.rewind();
         }
-        let lane = self.producer.lane(pace, cursor).await?;
+        let errand = Errand {
+            stream: &self.settings.name,
+            topic: &self.settings.topic,
+            cursor,
+            patience: self.trouble.patience(self.producer.patience()),
+        };
+        let lane = self.producer.lane(pace, errand).await?;
         let result = self.produce_from(cursor, &lane, mode).await;
         if let Err(failure) = &result
             && failure.class == FailureClass::Fatal
@@ -230,11 +204,7 @@ impl Forwarder<'_> {
         let failed_since = self.drain(&lane).await;
         match (result, failed_since) {
             (Ok(end), None) => Ok(end),
-            (Ok(_), Some(failure)) | (Err(failure), _) => Err(Broken {
-                failure,
-                too_large_to: lane.too_large_to(),
-                no_producer: None,
-            }),
+            (Ok(_), Some(failure)) | (Err(failure), _) => Err(Setback::on(&lane, failure)),
         }
     }
 
@@ -247,6 +217,7 @@ impl Forwarder<'_> {
                 return Err(failure);
             }
             match mode {
+                Mode::InBatches if self.may_go_back() => return Ok(GenerationEnd::CaughtUp),
                 Mode::InBatches => lane.take_share(),
                 Mode::OneByOne { to } if at >= to => return Ok(GenerationEnd::OneByOneEnd),
                 Mode::OneByOne { .. } => {}
@@ -424,7 +395,7 @@ impl Forwarder<'_> {
                 Sent::Failed(failure) => break Err(Unsent::GenerationOver(failure)),
                 Sent::NoRoom(back) => {
                     message = back;
-                    lane.changed().await;
+                    lane.room().await;
                     self.settle(lane);
                 }
                 Sent::QueueFull(back) => {
@@ -440,6 +411,7 @@ impl Forwarder<'_> {
     /// Waits until every report of the generation is in, or the producer has failed for good; moves the cursor meanwhile. Returns
     /// the failure, if there was one.
     async fn drain(&mut self, lane: &Lane) -> Option<Failure> {
+        let _hurry = lane.hurry();
         loop {
             self.settle(lane);
             if lane.is_drained() {
@@ -452,9 +424,8 @@ impl Forwarder<'_> {
     /// Moves the stream's cursor to where everything before it is delivered. The only place that does.
     fn settle(&mut self, lane: &Lane) {
         let progress = lane.progress();
-        if progress.delivered > 0 && self.failures > 0 {
-            info!(stream = self.settings.name, cursor = %progress.cursor, failures = self.failures, "kafka takes records again");
-            self.failures = 0;
+        if progress.delivered > 0 && self.trouble.is_any() {
+            self.recover(progress.cursor);
         }
         self.counters.delivered.add(progress.delivered);
         self.counters.delivery_failures.add(progress.failures);

@@ -19,6 +19,9 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+#[path = "trouble_tests.rs"]
+mod trouble;
+
 use super::super::metadata::{MetadataError, metadata};
 use super::*;
 use crate::journal::NewBatch;

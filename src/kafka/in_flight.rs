@@ -94,6 +94,8 @@ pub struct InFlight {
     bytes: usize,
     /// How many reports are still to come in this generation.
     unreported: usize,
+    /// How many have come, in all generations.
+    reports: u64,
     cursor: Position,
     failure: Option<Failure>,
     too_large_to: Option<Position>,
@@ -127,6 +129,7 @@ impl InFlight {
             entries: VecDeque::new(),
             bytes: 0,
             unreported: 0,
+            reports: 0,
             cursor,
             failure: None,
             too_large_to: None,
@@ -208,6 +211,7 @@ impl InFlight {
             return false;
         };
         self.unreported -= 1;
+        self.reports += 1;
         match result {
             Ok(()) => entry.report = Report::Delivered,
             Err(failure) => {
@@ -261,6 +265,16 @@ impl InFlight {
     /// How many reports are still to come in this generation.
     pub const fn unreported(&self) -> usize {
         self.unreported
+    }
+
+    /// How many reports have come so far that changed anything.
+    pub const fn reports(&self) -> u64 {
+        self.reports
+    }
+
+    /// How many records are between the cursor and the newest one.
+    pub fn undelivered(&self) -> usize {
+        self.entries.len()
     }
 
     fn pass_delivered(&mut self) {

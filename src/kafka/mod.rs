@@ -6,8 +6,13 @@
 //! | [`failure`] | what a Kafka error means for a stream, and how long it then waits |
 //! | [`in_flight`] | what was produced and not yet reported: decides where the cursor may stand |
 //! | [`log_digest`] | librdkafka's log lines, repeated ones summed up |
-//! | `link` | one librdkafka producer, its poll thread, and a lane on it for each stream |
-//! | [`producer`] | [`Producer`]: the link in use, built anew after a fatal error |
+//! | `link` | one librdkafka producer and its poll thread; how it ends |
+//! | `lane` | a stream's way into a link |
+//! | `reports` | what librdkafka says on the poll thread |
+//! | `watchdog` | when do records wait in vain? |
+//! | `trouble` | how a stream fares: its patience, and the company it keeps |
+//! | `partitions` | topics whose number of partitions has changed |
+//! | [`producer`] | [`Producer`]: the links in use, built anew when they fail or are left |
 //! | `parcel` | what is produced for a record: topic, key, headers, value |
 //! | [`repeats`] | [`Repeats`]: which hits were there before |
 //! | [`forwarder`] | [`forward`]: tails a journal into Kafka, and keeps in the quarantine what is too large for it |
@@ -19,12 +24,17 @@ pub mod config;
 pub mod failure;
 pub mod forwarder;
 pub mod in_flight;
+mod lane;
 mod link;
 pub mod log_digest;
 pub mod metadata;
 mod parcel;
+mod partitions;
 pub mod producer;
 pub mod repeats;
+mod reports;
+mod trouble;
+mod watchdog;
 
 pub use config::PropertyFault;
 pub use forwarder::{ForwardEnd, ForwarderSettings, forward};

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use rdkafka::message::{Header, OwnedHeaders};
 
 use super::forwarder::ForwarderSettings;
-use super::link::Message;
+use super::lane::Message;
 use crate::hit::Hit;
 use crate::settings::MessageKey;
 use crate::telemetry::counters::DeadLetterReason;

@@ -1,4 +1,4 @@
-//! The producer that all streams share.
+//! The producers: one that all streams share, one for streams in trouble, and one that gathers no batches.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -7,8 +7,10 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 
 use super::config::{PropertyFault, client_config, one_by_one};
-use super::link::{Lane, Link};
-use crate::journal::Position;
+use super::lane::{Errand, Lane};
+use super::link::{Link, Plan};
+use super::partitions::KnownPartitions;
+use super::watchdog::Patience;
 use crate::settings::KafkaSettings;
 
 /// Why there is no producer.
@@ -32,20 +34,44 @@ pub enum ProducerError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
     /// Gathered into batches.
-    InBatches,
+    InBatches(Company),
     /// Each in a batch of its own, to find out which one is too large.
     OneByOne,
 }
 
-/// Kafka producers for all streams: the one in use, built anew after a fatal error; and, while some stream needs it, a second
-/// one that gathers no batches.
+/// Which other streams a stream shares its producer with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Company {
+    /// All that are well.
+    All,
+    /// Those that are in trouble, so that the others need not mind.
+    Troubled,
+}
+
+impl Pace {
+    /// A short fixed name, for people.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::InBatches(Company::All) => "shared",
+            Self::InBatches(Company::Troubled) => "for streams in trouble",
+            Self::OneByOne => "one by one",
+        }
+    }
+}
+
+/// Kafka producers for all streams: the one in use, built anew after a fatal error or when it is left; and, while some stream needs
+/// them, one for streams in trouble and one that gathers no batches. Never more, however many streams fail: each costs threads,
+/// connections and a queue.
 pub struct Producer {
     in_batches: ClientConfig,
     one_by_one: ClientConfig,
     current: Mutex<Arc<Link>>,
+    troubled: Mutex<Weak<Link>>,
     single: Mutex<Weak<Link>>,
     /// Held while a link is built, so that only one is.
     building: tokio::sync::Mutex<()>,
+    patience: Patience,
+    partitions: Arc<Mutex<KnownPartitions>>,
     /// A clone of it lives with every poll thread.
     alive: mpsc::Sender<()>,
     /// Learns when the last of them is gone.
@@ -59,15 +85,31 @@ impl Producer {
     /// # Errors
     /// All faults in `[kafka.properties]` at once, or librdkafka's refusal.
     pub fn new(settings: &KafkaSettings) -> Result<Self, ProducerError> {
+        Self::with_patience(settings, Patience::USUAL)
+    }
+
+    /// The same with another patience: tests have no minute.
+    pub(super) fn with_patience(settings: &KafkaSettings, patience: Patience) -> Result<Self, ProducerError> {
         let in_batches = client_config(settings).map_err(ProducerError::Properties)?;
         let (alive, ended) = mpsc::channel(1);
-        let link = Link::open(&in_batches, alive.clone())?;
+        let partitions = Arc::default();
+        let link = Link::open(Plan {
+            config: in_batches.clone(),
+            pace: Pace::InBatches(Company::All),
+            patience: patience.first,
+            quiet: patience.quiet(),
+            partitions: Arc::clone(&partitions),
+            alive: alive.clone(),
+        })?;
         Ok(Self {
             one_by_one: one_by_one(&in_batches),
             in_batches,
             current: Mutex::new(Arc::new(link)),
+            troubled: Mutex::default(),
             single: Mutex::default(),
             building: tokio::sync::Mutex::default(),
+            patience,
+            partitions,
             alive,
             ended: Mutex::new(Some(ended)),
         })
@@ -84,13 +126,24 @@ impl Producer {
         }
     }
 
-    /// A lane for a stream whose cursor is at `cursor`, on a producer that has not failed.
-    pub(super) async fn lane(&self, pace: Pace, cursor: Position) -> Result<Lane, ProducerError> {
+    /// How patient streams are with a producer that brings no reports.
+    pub(super) const fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    /// A lane on a producer that has not failed.
+    pub(super) async fn lane(&self, pace: Pace, errand: Errand<'_>) -> Result<Lane, ProducerError> {
         let link = match self.usable(pace) {
             Some(link) => link,
             None => self.build(pace).await?,
         };
-        link.lane(cursor).ok_or(ProducerError::TooManyStreams)
+        link.lane(errand).ok_or(ProducerError::TooManyStreams)
+    }
+
+    /// Whether there is a producer for streams in trouble just now.
+    #[cfg(test)]
+    pub(super) fn has_one_for_the_troubled(&self) -> bool {
+        self.latest(Pace::InBatches(Company::Troubled)).is_some()
     }
 
     async fn build(&self, pace: Pace) -> Result<Arc<Link>, ProducerError> {
@@ -98,31 +151,45 @@ impl Producer {
         if let Some(link) = self.usable(pace) {
             return Ok(link);
         }
-        let config = match pace {
-            Pace::InBatches => self.in_batches.clone(),
-            Pace::OneByOne => self.one_by_one.clone(),
+        let Patience { first, most } = self.patience;
+        let plan = Plan {
+            config: match pace {
+                Pace::InBatches(_) => self.in_batches.clone(),
+                Pace::OneByOne => self.one_by_one.clone(),
+            },
+            pace,
+            patience: self
+                .latest(pace)
+                .map_or(first, |link| link.patience_of_the_next(first, most)),
+            quiet: self.patience.quiet(),
+            partitions: Arc::clone(&self.partitions),
+            alive: self.alive.clone(),
         };
-        let alive = self.alive.clone();
-        let built = tokio::task::spawn_blocking(move || Link::open(&config, alive)).await;
+        let built = tokio::task::spawn_blocking(move || Link::open(plan)).await;
         let link = Arc::new(built.map_err(|error| ProducerError::Thread(error.to_string()))??);
         match pace {
-            Pace::InBatches => {
-                *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&link);
-            }
-            Pace::OneByOne => {
-                *self.single.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&link);
-            }
+            Pace::InBatches(Company::All) => *lock(&self.current) = Arc::clone(&link),
+            Pace::InBatches(Company::Troubled) => *lock(&self.troubled) = Arc::downgrade(&link),
+            Pace::OneByOne => *lock(&self.single) = Arc::downgrade(&link),
         }
         Ok(link)
     }
 
     fn usable(&self, pace: Pace) -> Option<Arc<Link>> {
-        let link = match pace {
-            Pace::InBatches => Some(Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))),
-            Pace::OneByOne => self.single.lock().unwrap_or_else(PoisonError::into_inner).upgrade(),
-        };
-        link.filter(|link| link.fatal().is_none())
+        self.latest(pace).filter(|link| link.is_usable())
     }
+
+    fn latest(&self, pace: Pace) -> Option<Arc<Link>> {
+        match pace {
+            Pace::InBatches(Company::All) => Some(Arc::clone(&lock(&self.current))),
+            Pace::InBatches(Company::Troubled) => lock(&self.troubled).upgrade(),
+            Pace::OneByOne => lock(&self.single).upgrade(),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn list(faults: &[PropertyFault]) -> String {

@@ -1,0 +1,101 @@
+//! What librdkafka has to say, received on the poll thread: delivery reports, log lines, errors, and the numbers of partitions.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+use tracing::{debug, error, info, warn};
+
+use super::failure::Failure;
+use super::in_flight::Ticket;
+use super::link::Shared;
+use super::partitions::{PartitionChange, PartitionStatistics};
+
+/// Passes on what librdkafka says of one producer.
+pub(super) struct Reports {
+    shared: Arc<Shared>,
+}
+
+impl Reports {
+    pub(super) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: usize) {
+        let result = match result {
+            Ok(_) => Ok(()),
+            Err((error, _)) => Err(Failure::from(error)),
+        };
+        self.shared.report(Ticket::unpack(ticket), result);
+    }
+}
+
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        let Some(repeated) = self.shared.worth_writing(text) else {
+            return;
+        };
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+                error!(target: "librdkafka", facility, repeated, "{text}");
+            }
+            RDKafkaLogLevel::Warning => warn!(target: "librdkafka", facility, repeated, "{text}"),
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+                info!(target: "librdkafka", facility, repeated, "{text}");
+            }
+            RDKafkaLogLevel::Debug => debug!(target: "librdkafka", facility, "{text}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            self.shared.fail_for_good(reason);
+        } else if !self.shared.was_just_written(reason)
+            && let Some(repeated) = self.shared.worth_writing(reason)
+        {
+            warn!(target: "librdkafka", repeated, "{reason}");
+        }
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        match PartitionStatistics::read(statistics) {
+            Ok(statistics) => {
+                let (known, told) = (&self.shared.partitions, &self.shared.told_partitions);
+                let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+                for change in known.note(&mut told, &statistics) {
+                    self.tell(&change);
+                }
+            }
+            Err(error) => debug!(%error, "librdkafka's statistics cannot be read"),
+        }
+    }
+}
+
+impl Reports {
+    fn tell(&self, change: &PartitionChange) {
+        let lanes = self.shared.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        let streams: BTreeSet<&str> = lanes
+            .iter()
+            .flatten()
+            .filter_map(|lane| lane.stream_into(&change.topic))
+            .collect();
+        let streams = streams.into_iter().collect::<Vec<_>>().join(", ");
+        let PartitionChange { topic, before, after } = change;
+        warn!(
+            streams,
+            topic,
+            before,
+            after,
+            "the number of partitions has changed: visitors may move to other partitions, and a visitor's hits are in order within \
+             one partition only"
+        );
+    }
+}
