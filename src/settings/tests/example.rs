@@ -92,7 +92,7 @@ fn the_values_that_the_example_shows_are_the_defaults() {
     // These are set by the producer, not by the settings.
     assert_eq!(
         shown.kafka.properties.keys().collect::<Vec<_>>(),
-        ["compression.type", "linger.ms"]
+        ["compression.type", "linger.ms", "statistics.interval.ms"]
     );
     shown.kafka.properties.clear();
     assert_eq!(summary(&shown), summary(&plain));

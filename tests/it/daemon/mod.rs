@@ -10,12 +10,14 @@
 //! | [`unreached`] | nobody is there |
 //! | [`several`] | several connections, several streams |
 //! | [`kafka_away`] | a real broker is stopped, a topic is missing, a record is too large |
+//! | [`kafka_trouble`] | one topic fails for long, gets partitions, or is lingered for |
 //! | [`kafka_errors`] | what only librdkafka's mock cluster does on command |
 //! | [`trial`], [`judge`], [`outsider`] | nothing: what the tests stand on |
 
 mod judge;
 mod kafka_away;
 mod kafka_errors;
+mod kafka_trouble;
 mod outsider;
 mod redirects;
 mod refusals;

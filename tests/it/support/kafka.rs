@@ -7,7 +7,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::metadata::{Metadata, MetadataPartition};
@@ -119,6 +121,19 @@ impl Kafka {
         let changed = block_on(admin.alter_configs([&change], &options));
         for result in changed.expect("the broker can be asked to change a topic") {
             result.unwrap_or_else(|(_, why)| panic!("{key} of topic {name} could not be set: {why}"));
+        }
+    }
+
+    /// Gives a topic more partitions: so many in all. Panics if it does not get them.
+    #[track_caller]
+    pub fn grow_topic(&self, name: &str, partitions: usize) {
+        let admin: AdminClient<_> = self.client().create().expect("an admin client can be made");
+        let options = AdminOptions::new()
+            .request_timeout(Some(REQUEST_LIMIT))
+            .operation_timeout(Some(REQUEST_LIMIT));
+        let more = NewPartitions::new(name, partitions);
+        for result in block_on(admin.create_partitions([&more], &options)).expect("the broker can be asked") {
+            result.unwrap_or_else(|(name, why)| panic!("topic {name} did not get {partitions} partitions: {why}"));
         }
     }
 
