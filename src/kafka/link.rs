@@ -285,6 +285,12 @@ fn poll_until_alone(producer: &Arc<BaseProducer<Reports>>, shared: &Shared) {
             wait = wait.min(again);
         }
         producer.poll(wait);
+        // The event of a fatal error bears the code of what is behind it, and does not say that it is fatal.
+        if shared.fatal.get().is_none()
+            && let Some((_, why)) = producer.client().fatal_error()
+        {
+            shared.fail_for_good(&why);
+        }
         shared.room.notify_waiters();
         let now_reported = shared.reports.load(Ordering::Relaxed);
         if now_reported == reports {
