@@ -55,6 +55,51 @@ impl Failure {
     };
 }
 
+impl Failure {
+    /// What an operator should do about it, if there is anything.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the enum is librdkafka's, and grows with it"
+    )]
+    pub const fn advice(self) -> Option<&'static str> {
+        use RDKafkaErrorCode as E;
+        match self.class {
+            FailureClass::TooLarge | FailureClass::Passing | FailureClass::Stalled => None,
+            FailureClass::Fatal => Some(
+                "the line before says why; if it is authorization, grant this account the right to write to its topics",
+            ),
+            FailureClass::NeedsAPerson => Some(match self.code {
+                E::UnknownTopic | E::UnknownTopicOrPartition | E::UnknownTopicId | E::UnknownPartition => {
+                    "create the topic, or grant this account the right to describe it"
+                }
+                E::InvalidTopic => "Kafka allows no topic of this name: change topic or dead_letter_topic",
+                E::TopicAuthorizationFailed => "grant this account the right to write to the topic",
+                E::ClusterAuthorizationFailed
+                | E::TransactionalIdAuthorizationFailed
+                | E::GroupAuthorizationFailed
+                | E::DelegationTokenAuthorizationFailed => "grant this account the right that is missing",
+                E::DelegationTokenExpired
+                | E::Authentication
+                | E::SaslAuthenticationFailed
+                | E::UnsupportedSASLMechanism
+                | E::IllegalSASLState
+                | E::SecurityDisabled => {
+                    "check the account and its password, and the security settings in kafka.properties"
+                }
+                E::MessageSizeTooLarge => {
+                    "raise max.message.bytes of the dead-letter topic, or make room in state_dir/quarantine"
+                }
+                E::InvalidRecord => "if the topic is compacted, set a key that every hit has; see the broker's log",
+                E::InvalidTimestamp => {
+                    "widen message.timestamp.before.max.ms and message.timestamp.after.max.ms of the topic"
+                }
+                E::PolicyViolation => "see which policy of the brokers refuses it",
+                _ => "check kafka.properties against what the brokers support",
+            }),
+        }
+    }
+}
+
 impl From<RDKafkaErrorCode> for Failure {
     fn from(code: RDKafkaErrorCode) -> Self {
         Self {
@@ -177,6 +222,24 @@ mod tests {
         ] {
             assert_eq!(classify(code), class, "{code:?}");
         }
+    }
+
+    #[test]
+    fn whatever_needs_a_person_tells_that_person_what_to_do() {
+        use RDKafkaErrorCode as E;
+        let advice = |code: E| Failure::from(code).advice();
+        assert!(advice(E::UnknownTopic).is_some_and(|advice| advice.contains("create the topic")));
+        assert!(advice(E::TopicAuthorizationFailed).is_some_and(|advice| advice.contains("right to write")));
+        assert!(advice(E::InvalidConfig).is_some());
+        assert!(
+            Failure::NOTHING_FITS
+                .advice()
+                .is_some_and(|advice| advice.contains("dead-letter"))
+        );
+        assert_eq!(
+            (advice(E::MessageTimedOut), advice(E::MessageSizeTooLarge)),
+            (None, None)
+        );
     }
 
     #[test]

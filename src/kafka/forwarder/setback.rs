@@ -80,6 +80,9 @@ impl Forwarder<'_> {
                 %cursor,
                 ?code,
                 ?class,
+                topic = self.settings.topic,
+                dead_letter_topic = self.settings.dead_letter_topic,
+                advice = setback.failure.advice(),
                 failures,
                 wait_ms,
                 "kafka did not take a record: the stream goes back to its cursor"
