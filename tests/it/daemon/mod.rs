@@ -10,6 +10,9 @@
 //! | [`unreached`] | nobody is there |
 //! | [`several`] | several connections, several streams |
 //! | [`kafka_away`] | a real broker is stopped, a topic is missing, a record is too large |
+//! | [`kafka_rights`] | a real broker does not know us, or does not let us write |
+//! | [`kafka_quota`] | a real broker slows us down |
+//! | [`kafka_outage`] | a real broker is away for long and has forgotten us, a topic is deleted |
 //! | [`kafka_trouble`] | one topic fails for long, gets partitions, or is lingered for |
 //! | [`kafka_errors`] | what only librdkafka's mock cluster does on command |
 //! | [`trial`], [`judge`], [`outsider`] | nothing: what the tests stand on |
@@ -17,6 +20,9 @@
 mod judge;
 mod kafka_away;
 mod kafka_errors;
+mod kafka_outage;
+mod kafka_quota;
+mod kafka_rights;
 mod kafka_trouble;
 mod outsider;
 mod redirects;

@@ -42,6 +42,8 @@ pub struct Config {
     pub properties: String,
     /// Whole sections.
     pub sections: String,
+    /// `kafka.brokers`, if not those that the test itself asks.
+    pub brokers: Option<String>,
     /// Authorities that the daemon trusts.
     pub roots: Vec<CertificateDer<'static>>,
     kafka: Kafka,
@@ -73,6 +75,7 @@ impl Config {
             ),
             properties: "\"linger.ms\" = 20\n".to_owned(),
             sections: String::new(),
+            brokers: None,
             roots: Vec::new(),
             kafka,
             topic,
@@ -110,7 +113,7 @@ impl Config {
             dir.path().join("state").display(),
             self.top,
             self.upstream,
-            self.kafka.addr(),
+            self.brokers.as_deref().unwrap_or_else(|| self.kafka.addr()),
             self.topic,
             self.dead_letters,
             self.properties,

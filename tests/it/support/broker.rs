@@ -3,13 +3,15 @@
 //!
 //! Promise: when a call returns, it is so. A started broker has answered a request for metadata; a stopped one has ended and its
 //! port is closed. The JVM and its directory are gone when the value is dropped and when the test process dies of anything.
+//!
+//! A broker with accounts has a second listener, where clients must say who they are (SASL/SCRAM-SHA-256, without TLS) and may do
+//! nothing but what a rule allows. The first one asks nobody, and allows everything: it is for the test, the second for the daemon.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -21,19 +23,13 @@ use super::guarded::Guarded;
 use super::kafka::Kafka;
 use super::{jars, wait_until};
 
-/// A small heap, a quick start, no files in /tmp.
-const JVM_OPTIONS: [&str; 6] = [
-    "-Xmx384m",
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
-    "-XX:-UsePerfData",
-    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-    "-Djava.awt.headless=true",
-];
 /// Any 16 bytes in URL-safe base64 will do.
 const CLUSTER_ID: &str = "bGl2ZXN0cmVhbWQtdGVzdA";
 const START_LIMIT: Duration = Duration::from_mins(2);
 const STOP_LIMIT: Duration = Duration::from_mins(1);
+
+/// A name and a password.
+pub type Account<'a> = (&'a str, &'a str);
 
 /// A broker of a test's own. Always started here, whatever `LIVESTREAMD_TEST_KAFKA` says: nobody's broker is stopped by a test.
 pub struct Broker {
@@ -41,6 +37,7 @@ pub struct Broker {
     software: jars::Kafka,
     dir: PathBuf,
     port: u16,
+    accounts_port: Option<u16>,
     running: Option<Guarded>,
 }
 
@@ -57,10 +54,53 @@ impl Broker {
 
     /// The same, with the reason why it could not be done.
     pub fn try_start(properties: &[(&str, &str)]) -> Result<Self, String> {
+        let [port, controller_port] = free_ports();
+        Self::try_start_at(port, None, server_properties(port, controller_port, properties), &[])
+    }
+
+    /// Starts a broker that has these accounts. An account may do nothing until a rule allows it.
+    pub fn try_start_with_accounts(accounts: &[Account<'_>]) -> Result<Self, String> {
+        let [port, accounts_port, controller_port] = free_ports();
+        let listeners = format!(
+            "PLAINTEXT://127.0.0.1:{port},ACCOUNTS://127.0.0.1:{accounts_port},CONTROLLER://127.0.0.1:{controller_port}"
+        );
+        let properties = [
+            ("listeners", &*listeners),
+            (
+                "listener.security.protocol.map",
+                "PLAINTEXT:PLAINTEXT,ACCOUNTS:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+            ),
+            ("sasl.enabled.mechanisms", "SCRAM-SHA-256"),
+            (
+                "listener.name.accounts.scram-sha-256.sasl.jaas.config",
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+            ),
+            (
+                "authorizer.class.name",
+                "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            ),
+            // Whoever comes without an account.
+            ("super.users", "User:ANONYMOUS"),
+        ];
+        let config = server_properties(port, controller_port, &properties);
+        let mut format_arguments = Vec::new();
+        for (name, password) in accounts {
+            format_arguments.push("--add-scram".to_owned());
+            format_arguments.push(format!("SCRAM-SHA-256=[name={name},password={password}]"));
+        }
+        let format_arguments: Vec<_> = format_arguments.iter().map(String::as_str).collect();
+        Self::try_start_at(port, Some(accounts_port), config, &format_arguments)
+    }
+
+    fn try_start_at(
+        port: u16,
+        accounts_port: Option<u16>,
+        mut config: String,
+        format_arguments: &[&str],
+    ) -> Result<Self, String> {
         let software = jars::find()?;
         let dir = fresh_dir().map_err(|e| format!("cannot create a directory for a broker: {e}"))?;
-        let [port, controller_port] = free_ports();
-        let config = server_properties(&dir, port, controller_port, properties);
+        let _ = writeln!(config, "log.dirs={}", dir.join("logs").display());
         fs::write(dir.join("server.properties"), config)
             .map_err(|e| format!("cannot write to {}: {e}", dir.display()))?;
         let kafka = Kafka::at(format!("127.0.0.1:{port}"));
@@ -69,10 +109,11 @@ impl Broker {
             software,
             dir,
             port,
+            accounts_port,
             running: None,
         };
         let started = Instant::now();
-        broker.format()?;
+        broker.format(format_arguments)?;
         broker.bring_up()?;
         say(&format!(
             "Kafka broker on port {port} started in {:.1} s",
@@ -89,6 +130,12 @@ impl Broker {
     /// `host:port` of the broker; the same after a restart.
     pub fn addr(&self) -> &str {
         self.kafka.addr()
+    }
+
+    /// `host:port` where clients must have an account. Panics if it was started without accounts.
+    pub fn accounts_addr(&self) -> String {
+        let port = self.accounts_port.expect("the broker was started with accounts");
+        format!("127.0.0.1:{port}")
     }
 
     /// The JVM's process id, while the broker runs.
@@ -131,28 +178,18 @@ impl Broker {
         fs::read_to_string(self.dir.join("log")).unwrap_or_default()
     }
 
-    fn format(&self) -> Result<(), String> {
-        let output = Command::new(&self.software.java)
-            .args(self.jvm_arguments("kafka.tools.StorageTool"))
-            .args(["format", "--cluster-id", CLUSTER_ID, "--config"])
-            .arg(self.dir.join("server.properties"))
-            .output()
-            .map_err(|e| format!("cannot run Java: {e}"))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(format!(
-            "Kafka's storage could not be formatted: {}",
-            String::from_utf8_lossy(&output.stderr)
-        ))
+    fn format(&self, arguments: &[&str]) -> Result<(), String> {
+        let config = self.dir.join("server.properties").to_string_lossy().into_owned();
+        let format = ["format", "--cluster-id", CLUSTER_ID, "--config", &config];
+        self.software.run(
+            "kafka.tools.StorageTool",
+            format.into_iter().chain(arguments.iter().copied()),
+        )
     }
 
     fn bring_up(&mut self) -> Result<(), String> {
-        let java = self.software.java.to_string_lossy().into_owned();
-        let config = self.dir.join("server.properties").to_string_lossy().into_owned();
-        let mut command = vec![java];
-        command.extend(self.jvm_arguments("kafka.Kafka"));
-        command.push(config);
+        let mut command = self.software.command("kafka.Kafka");
+        command.push(self.dir.join("server.properties").to_string_lossy().into_owned());
         let running = Guarded::spawn(&self.dir, &self.dir.join("log"), command.iter().map(String::as_str));
         let running = self.running.insert(running);
         if let Err(why) = answers_metadata(self.kafka.addr(), running) {
@@ -162,16 +199,6 @@ impl Broker {
             ));
         }
         Ok(())
-    }
-
-    fn jvm_arguments(&self, main_class: &str) -> Vec<String> {
-        let mut arguments: Vec<String> = JVM_OPTIONS.map(str::to_owned).into();
-        arguments.extend([
-            "-cp".to_owned(),
-            self.software.class_path.clone(),
-            main_class.to_owned(),
-        ]);
-        arguments
     }
 
     /// The kernel closes a dead process's sockets a little after its end.
@@ -195,7 +222,7 @@ pub fn port_is_open(port: u16) -> bool {
     TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_ok()
 }
 
-fn server_properties(dir: &Path, port: u16, controller_port: u16, properties: &[(&str, &str)]) -> String {
+fn server_properties(port: u16, controller_port: u16, properties: &[(&str, &str)]) -> String {
     let mut text = format!(
         "\
 process.roles=broker,controller
@@ -203,7 +230,6 @@ node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
 controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-log.dirs={}
 # A missing topic must be missing, and a test says how many partitions it wants.
 auto.create.topics.enable=false
 # One broker can hold one copy.
@@ -223,7 +249,6 @@ group.initial.rebalance.delay.ms=0
 num.network.threads=2
 num.io.threads=4
 ",
-        dir.join("logs").display(),
     );
     // Of a key that stands twice, the last counts.
     for (key, value) in properties {
@@ -255,9 +280,9 @@ fn answers_metadata(addr: &str, running: &mut Guarded) -> Result<(), String> {
     }
 }
 
-/// Two ports that nobody listens on. Below the range from which the kernel gives ports to connecting sockets: there, a client that
+/// Ports that nobody listens on. Below the range from which the kernel gives ports to connecting sockets: there, a client that
 /// dials a stopped broker could be given the broker's own port, and would be connected to itself.
-fn free_ports() -> [u16; 2] {
+fn free_ports<const HOW_MANY: usize>() -> [u16; HOW_MANY] {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let mut free = std::iter::repeat_with(|| {
         // Test processes that run at once begin at different places.

@@ -12,12 +12,51 @@ const POM: &str = include_str!("../../kafka/pom.xml");
 const NEEDS: &str = "the integration tests start a Kafka broker and need Java 17 or newer and Maven (Debian: apt-get install \
                      openjdk-17-jre-headless maven), or set LIVESTREAMD_TEST_KAFKA=host:port to use a broker that runs already";
 
+/// A small heap, a quick start, no files in /tmp.
+const JVM_OPTIONS: [&str; 6] = [
+    "-Xmx384m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:-UsePerfData",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Djava.awt.headless=true",
+];
+
 /// A Java, and the class path of Kafka.
 pub struct Kafka {
-    /// The `java` program.
-    pub java: PathBuf,
-    /// What goes behind `-cp`.
-    pub class_path: String,
+    java: PathBuf,
+    class_path: String,
+}
+
+impl Kafka {
+    /// The program and the arguments that run one of Kafka's main classes.
+    pub fn command(&self, main_class: &str) -> Vec<String> {
+        let mut command = vec![self.java.to_string_lossy().into_owned()];
+        command.extend(JVM_OPTIONS.map(str::to_owned));
+        command.extend(["-cp", &self.class_path, main_class].map(str::to_owned));
+        command
+    }
+
+    /// Runs one of Kafka's own tools to its end. An error is what it said.
+    pub fn run<'a>(&self, main_class: &str, arguments: impl IntoIterator<Item = &'a str>) -> Result<(), String> {
+        let command = self.command(main_class);
+        let output = Command::new(&command[0])
+            .args(&command[1..])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| format!("cannot run Java: {e}"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        // Some of them complain on standard output.
+        let said = [output.stdout, output.stderr].concat();
+        Err(format!(
+            "{main_class} ended with {}: {}",
+            output.status,
+            String::from_utf8_lossy(&said).trim()
+        ))
+    }
 }
 
 /// Finds Java and the jars; fetches the jars if they are not there. An error is a sentence for a person.

@@ -112,6 +112,32 @@ impl Kafka {
         }
     }
 
+    /// Deletes a topic; it is gone when this returns. Panics if it cannot be deleted.
+    #[track_caller]
+    pub fn delete_topic(&self, name: &str) {
+        let admin: AdminClient<_> = self.client().create().expect("an admin client can be made");
+        let options = AdminOptions::new()
+            .request_timeout(Some(REQUEST_LIMIT))
+            .operation_timeout(Some(REQUEST_LIMIT));
+        let deleted = block_on(admin.delete_topics(&[name], &options));
+        for result in deleted.expect("the broker can be asked to delete a topic") {
+            result.unwrap_or_else(|(name, why)| panic!("topic {name} could not be deleted: {why}"));
+        }
+        // All topics: asking for one by its name may create it.
+        let is_there = |metadata: &Metadata| metadata.topics().iter().any(|topic| topic.name() == name);
+        let deadline = Instant::now() + REQUEST_LIMIT;
+        while !admin
+            .inner()
+            .fetch_metadata(None, REQUEST_LIMIT)
+            .is_ok_and(|metadata| !is_there(&metadata))
+        {
+            assert!(
+                Instant::now() < deadline,
+                "topic {name} was deleted, and is still there"
+            );
+        }
+    }
+
     /// Sets a property of a topic. Panics if that cannot be done.
     #[track_caller]
     pub fn configure_topic(&self, name: &str, key: &str, value: &str) {
