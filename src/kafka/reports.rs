@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use tracing::{debug, error, info, warn};
 
@@ -54,10 +54,9 @@ impl ClientContext for Reports {
         }
     }
 
-    fn error(&self, error: KafkaError, reason: &str) {
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
-            self.shared.fail_for_good(reason);
-        } else if !self.shared.was_just_written(reason)
+    /// Never told apart here whether it is fatal: librdkafka gives the code of what is behind it. The poll thread asks.
+    fn error(&self, _: KafkaError, reason: &str) {
+        if !self.shared.was_just_written(reason)
             && let Some(repeated) = self.shared.worth_writing(reason)
         {
             warn!(target: "librdkafka", repeated, "{reason}");
