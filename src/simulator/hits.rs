@@ -14,6 +14,9 @@ use super::vocabulary as words;
 /// What stands in front of the sequence number of a hit within its visitor.
 const SEQUENCE: &[u8] = b"\"prop75\":\"";
 
+/// What stands in front of the lower half of a visitor's id.
+const VISITOR: &[u8] = b"\"visIdLow\":";
+
 /// The two halves of a hit's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HitId {
@@ -28,6 +31,13 @@ pub struct HitId {
 pub fn sequence_of(record: &[u8]) -> Option<u64> {
     let start = record.windows(SEQUENCE.len()).position(|window| window == SEQUENCE)? + SEQUENCE.len();
     let digits = record[start..].split(|byte| *byte == b'"').next()?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// What tells the visitor of a hit from the stream's others (`visIdLow`), read from a record that the simulator wrote.
+pub fn visitor_of(record: &[u8]) -> Option<u64> {
+    let start = record.windows(VISITOR.len()).position(|window| window == VISITOR)? + VISITOR.len();
+    let digits = record[start..].split(|byte| !byte.is_ascii_digit()).next()?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
@@ -449,7 +459,9 @@ mod tests {
         for number in 0..640 {
             let hit = hit(number);
             let json: serde_json::Value = serde_json::from_slice(&hit).unwrap();
-            let sequence = next.entry(json["visIdLow"].as_u64().unwrap()).or_default();
+            let visitor = json["visIdLow"].as_u64().unwrap();
+            assert_eq!(visitor_of(&hit), Some(visitor));
+            let sequence = next.entry(visitor).or_default();
             assert_eq!(sequence_of(&hit), Some(*sequence));
             *sequence += 1;
         }

@@ -105,6 +105,13 @@ impl Ledger {
             .collect()
     }
 
+    /// The last attempt on a stream.
+    pub fn last_of(&self, stream: &str) -> Option<Accept> {
+        let book = self.book();
+        let of_stream = |accept: &&Accept| accept.stream == stream;
+        book.accepts.iter().rfind(of_stream).cloned()
+    }
+
     /// The attempt with this connection number.
     pub fn accept(&self, connection: u64) -> Option<Accept> {
         self.book().accepts.get(place(connection)).cloned()

@@ -83,7 +83,7 @@ use tokio::task::JoinSet;
 pub use args::{SimulateArgs, SimulateError, run};
 pub use fault_text::FaultError;
 pub use faults::{AttemptFault, Fault, Garbage, MOST_OVERSIZED, StreamFault, TokenFault};
-pub use hits::{HitId, HitMaker, sequence_of};
+pub use hits::{HitId, HitMaker, sequence_of, visitor_of};
 pub use ledger::Ledger;
 pub use ledger_entries::{
     Accept, End, EndedBy, LedgerSummary, RecordEntry, RecordKind, TokenFetch, TokenSeen, fingerprint,
@@ -250,6 +250,11 @@ impl Handle {
     /// Changes a stream's rate.
     pub fn set_rate(&self, stream: &str, rate: Rate) -> Result<(), FaultError> {
         self.world.set_rate(stream, rate)
+    }
+
+    /// From now on nothing befalls a stream at random, and what was to befall it is forgotten.
+    pub fn calm(&self, stream: &str) -> Result<(), FaultError> {
+        self.world.calm(stream)
     }
 
     /// Makes so many hits more on a stream, at once (when a client is there).

@@ -113,7 +113,13 @@ impl<'a> Connection<'a> {
             if token_until.is_some_and(|until| until <= now) {
                 return self.orderly_end(EndedBy::Token, true);
             }
-            let mut fault = self.stream.state().next_stream_fault();
+            let (mut fault, calm) = {
+                let mut state = self.stream.state();
+                (state.next_stream_fault(), state.is_calm())
+            };
+            if calm {
+                chaos_at = None;
+            }
             if let (None, Some(chaos), Some(at)) = (&fault, &chaos, chaos_at)
                 && at <= now
             {

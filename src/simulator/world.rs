@@ -54,6 +54,8 @@ pub(super) struct StreamState {
     pub(super) enabled_at: Option<Duration>,
     attempt_faults: VecDeque<(AttemptFault, u32)>,
     stream_faults: VecDeque<StreamFault>,
+    /// Nothing more happens at random.
+    calm: bool,
 }
 
 /// Redirects that were answered and not followed yet.
@@ -135,6 +137,19 @@ impl World {
         Ok(())
     }
 
+    /// Nothing more happens to a stream, unless it is asked for from now on.
+    pub(super) fn calm(&self, stream: &str) -> Result<(), FaultError> {
+        let stream = self.stream(stream)?;
+        {
+            let mut state = stream.state();
+            state.calm = true;
+            state.attempt_faults.clear();
+            state.stream_faults.clear();
+        }
+        stream.wake();
+        Ok(())
+    }
+
     /// Changes a stream's rate.
     pub(super) fn set_rate(&self, stream: &str, rate: Rate) -> Result<(), FaultError> {
         let stream = self.stream(stream)?;
@@ -184,6 +199,7 @@ impl Stream {
             enabled_at: None,
             attempt_faults: VecDeque::new(),
             stream_faults: VecDeque::new(),
+            calm: false,
         };
         Self {
             settings,
@@ -218,6 +234,11 @@ impl StreamState {
     /// What befalls an open connection now.
     pub(super) fn next_stream_fault(&mut self) -> Option<StreamFault> {
         self.stream_faults.pop_front()
+    }
+
+    /// Whether things may still happen at random.
+    pub(super) fn is_calm(&self) -> bool {
+        self.calm
     }
 
     /// Whether anything waits for an open connection.

@@ -272,3 +272,25 @@ async fn in_a_run_full_of_faults_the_ledger_and_the_client_agree() {
     }
     assert!(endings > 0, "some connections ended cleanly");
 }
+
+#[tokio::test]
+async fn a_stream_that_is_calmed_meets_no_more_faults() {
+    let simulator = quiet(|settings| {
+        let stream = &mut settings.streams[0];
+        stream.rate = Rate::PerSecond(2_000.0);
+        stream.chaos = Some(Chaos {
+            mean_interval: Duration::from_millis(1),
+            faults: vec![StreamFault::Close { trailer: true }],
+        });
+    })
+    .await;
+    simulator.fault("s", AttemptFault::status(503)).unwrap();
+    simulator.fault("s", StreamFault::Cut).unwrap();
+    simulator.calm("s").unwrap();
+    let reply = open(&simulator).await;
+    assert_eq!(reply.status, 200);
+    let has_enough = |ledger: &Ledger| ledger.last_of("s").filter(|accept| accept.whole >= 400);
+    let accept = simulator.ledger().wait_until(has_enough).await;
+    assert_eq!(accept.end, None, "200 faults' time has passed");
+    drop(reply);
+}
