@@ -1,4 +1,4 @@
-//! `livestreamd demo`: everything in one process.
+//! `livestreamd demo`: everything with nothing installed.
 
 use super::output::{answer, failure};
 use super::{block_on, signals};
@@ -12,13 +12,13 @@ pub(super) fn demo(args: &DemoArgs) -> ExitCode {
         Err(error) => return failure(&error),
     };
     let ran = block_on(crate::demo::run(args, async move { asked_to_end.requested().await }));
-    let report = match ran {
-        Ok(Ok(report)) => report,
+    let outcome = match ran {
+        Ok(Ok(outcome)) => outcome,
         Ok(Err(error)) => return failure(&format!("{error:#}")),
         Err(code) => return code,
     };
-    match answer(report.text(args)) {
-        Ok(()) if report.is_good() => ExitCode::Ok,
+    match answer(outcome.text) {
+        Ok(()) if outcome.good => ExitCode::Ok,
         Ok(()) => ExitCode::Failure,
         Err(code) => code,
     }

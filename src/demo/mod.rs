@@ -1,16 +1,18 @@
-//! The demonstration: a simulated Live Stream service, the daemon, and an embedded Kafka, in one process with nothing installed.
+//! The demonstration: a simulated Live Stream service, the daemon, and an embedded Kafka, with nothing installed.
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`embedded_kafka`] | librdkafka's mock cluster, and a reader of what arrives |
+//! | [`embedded_kafka`] | librdkafka's mock cluster |
+//! | [`reader`] | a reader of what arrives |
 //! | [`verdict`] | the service's ledger held against what arrived |
 //! | [`report`] | progress while it runs, and the summary at the end |
+//! | [`chaos`] | the same with the daemon as a process of its own, which is killed again and again |
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -23,14 +25,21 @@ use crate::settings::{Format, LogFormat, LogSettings, Settings, load_str};
 use crate::simulator::{
     Accept, Backfill, Chaos, Rate, Running, SimulatedStream, Simulator, SimulatorSettings, StreamFault,
 };
+use crate::stream::{Stop, stop_switch};
 use crate::telemetry::logs;
 use crate::upstream::Dialer;
 
+pub mod chaos;
 pub mod embedded_kafka;
+pub mod reader;
 pub mod report;
 pub mod verdict;
 
-use embedded_kafka::EmbeddedKafka;
+use chaos::Plan;
+use chaos::kafka::Topics;
+use chaos::report::Progress;
+use embedded_kafka::{EmbeddedKafka, PARTITIONS};
+use reader::Reader;
 use report::Report;
 use verdict::{Evidence, StreamVerdict, foreign_dead_letters};
 
@@ -59,13 +68,24 @@ pub struct DemoArgs {
     /// Let the service misbehave: close, cut and reset connections, damage data, repeat hits, refuse
     #[arg(long)]
     faults: bool,
+    /// Prove that nothing is lost: run the daemon as a process of its own, kill it with -9 again and again, let Kafka go away and
+    /// come back, let the service misbehave, and judge at the end what arrived
+    #[arg(long)]
+    chaos: bool,
+    /// With --chaos: use this Kafka instead of the embedded one. Topics of its own are made there and deleted at the end; the
+    /// cluster is left running all the time
+    #[arg(long, value_name = "HOST:PORT", requires = "chaos")]
+    brokers: Option<String>,
+    /// With --chaos: put the daemon's log, configuration and state into this new directory and leave them there
+    #[arg(long, value_name = "DIR", requires = "chaos")]
+    keep: Option<PathBuf>,
     /// Another seed makes other hits and other faults
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Print the summary as JSON, and no progress
     #[arg(long)]
     json: bool,
-    /// What to log to standard error, as a tracing filter
+    /// What to log to standard error, as a tracing filter; with --chaos the daemon logs to a file of its own
     #[arg(long, default_value = "warn", value_name = "FILTER", value_parser = log_filter)]
     log: String,
 }
@@ -75,16 +95,108 @@ fn log_filter(text: &str) -> Result<String, ParseError> {
     EnvFilter::builder().parse(text).map(|_| text.to_owned())
 }
 
+/// How a demonstration went.
+pub struct Outcome {
+    /// The summary, for people or, if the options say so, as JSON.
+    pub text: String,
+    /// Whether the daemon did nothing wrong.
+    pub good: bool,
+}
+
 /// Runs the demonstration, shows its progress on standard error, and sums it up. It goes straight to its end when `shutdown` comes.
 ///
 /// # Errors
 /// What cannot be set up: a directory, a port, librdkafka.
-pub async fn run(args: &DemoArgs, shutdown: impl Future<Output = ()>) -> anyhow::Result<Report> {
+pub async fn run(args: &DemoArgs, shutdown: impl Future<Output = ()>) -> anyhow::Result<Outcome> {
     logs::init(&LogSettings {
         filter: args.log.clone(),
         format: LogFormat::Auto,
     })
     .context("--log")?;
+    if args.chaos {
+        let (switch, stop) = stop_switch();
+        let pass_on = async {
+            shutdown.await;
+            switch.stop();
+            std::future::pending().await
+        };
+        return tokio::select! {
+            outcome = run_chaos(args, stop) => outcome,
+            never = pass_on => never,
+        };
+    }
+    let report = run_in_one_process(args, shutdown).await?;
+    Ok(Outcome {
+        good: report.is_good(),
+        text: report.text(args).to_string(),
+    })
+}
+
+/// The names of the topics of an embedded Kafka begin so, as those of the default configuration do.
+const TOPICS: &str = "livestream";
+
+async fn run_chaos(args: &DemoArgs, stop: Stop) -> anyhow::Result<Outcome> {
+    let mut dir = match &args.keep {
+        Some(path) => TemporaryDir::kept(path)?,
+        None => TemporaryDir::new()?,
+    };
+    let program = std::env::current_exe().context("cannot tell where this program is")?;
+    let plan = |brokers, topics| Plan {
+        program: &program,
+        dir: &dir.path,
+        brokers,
+        topics,
+        seed: args.seed,
+        rate: args.rate,
+        duration: args.duration,
+        kills: 1,
+        outages: 0,
+    };
+    let progress = |topics: &Topics| Progress::new((!args.json).then(|| topics.clone()));
+    let ran = if let Some(brokers) = &args.brokers {
+        let topics = Topics::new(format!(
+            "livestreamd-chaos-{:016x}",
+            RandomState::new().hash_one(args.seed)
+        ));
+        topics.create(brokers).await?;
+        let reader = Reader::start(brokers, &topics.all(), PARTITIONS)?;
+        let ran = chaos::run(&plan(brokers, &topics), &reader, None, progress(&topics), stop).await;
+        drop(reader);
+        topics.delete(brokers).await?;
+        ran
+    } else {
+        let topics = Topics::new(TOPICS);
+        let kafka = EmbeddedKafka::start(&topics.all())?;
+        let (brokers, mut switch) = (kafka.brokers(), &kafka);
+        chaos::run(
+            &plan(&brokers, &topics),
+            &kafka,
+            Some(&mut switch),
+            progress(&topics),
+            stop,
+        )
+        .await
+    };
+    dir.keep |= !ran.as_ref().is_ok_and(|report| report.good);
+    let mut report = ran.with_context(|| format!("the run broke off, and left its log in {}", dir.path.display()))?;
+    report.again = Some(format!(
+        "livestreamd demo --chaos --seed {} --rate {} --duration {}",
+        args.seed,
+        args.rate,
+        humantime::format_duration(args.duration).to_string().replace(' ', "")
+    ));
+    report.kept = dir.keep.then(|| dir.path.display().to_string());
+    Ok(Outcome {
+        good: report.good,
+        text: if args.json {
+            serde_json::to_string_pretty(&report)?
+        } else {
+            report.to_string()
+        },
+    })
+}
+
+async fn run_in_one_process(args: &DemoArgs, shutdown: impl Future<Output = ()>) -> anyhow::Result<Report> {
     let state_dir = TemporaryDir::new()?;
     let topics: Vec<String> = STREAMS
         .iter()
@@ -95,7 +207,7 @@ pub async fn run(args: &DemoArgs, shutdown: impl Future<Output = ()>) -> anyhow:
     let simulator = Simulator::start(simulator_settings(args))
         .await
         .context("cannot start the simulated service")?;
-    let settings = settings(&simulator, &kafka, &state_dir.0)?;
+    let settings = settings(&simulator, &kafka, &state_dir.path)?;
     let daemon = Daemon::start(settings, Dialer::new([])).await?;
     let progress = report::Progress::new(!args.json, args.faults, COOLDOWN);
 
@@ -144,6 +256,7 @@ async fn bring_in_the_rest(
 ) {
     for stream in STREAMS {
         // The streams are those that the simulator was started with.
+        let _ = simulator.calm(stream);
         let _ = simulator.set_rate(stream, Rate::Silent);
     }
     let deadline = Instant::now() + LONGEST_TAIL;
@@ -230,8 +343,11 @@ fn settings(simulator: &Running, kafka: &EmbeddedKafka, state_dir: &Path) -> any
         .settings)
 }
 
-/// A directory that goes with the demonstration.
-struct TemporaryDir(std::path::PathBuf);
+/// A directory that goes with the demonstration, unless it is to be kept.
+struct TemporaryDir {
+    path: PathBuf,
+    keep: bool,
+}
 
 impl TemporaryDir {
     /// Makes a new one, for this user alone: a directory that somebody else has put there is not used.
@@ -243,11 +359,20 @@ impl TemporaryDir {
             let path = std::env::temp_dir().join(format!("livestreamd-demo-{random:016x}"));
             tries += 1;
             match std::fs::DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Self(path)),
+                Ok(()) => return Ok(Self { path, keep: false }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < MOST_NAMES => {}
                 Err(error) => return Err(error).with_context(|| format!("cannot make {}", path.display())),
             }
         }
+    }
+
+    /// Makes this one, which must not be there yet.
+    fn kept(path: &Path) -> anyhow::Result<Self> {
+        let made = std::fs::DirBuilder::new().mode(0o700).create(path);
+        made.with_context(|| format!("cannot make {}", path.display()))?;
+        // The daemon's configuration names it.
+        let path = std::path::absolute(path)?;
+        Ok(Self { path, keep: true })
     }
 }
 
@@ -256,8 +381,10 @@ const MOST_NAMES: u32 = 8;
 
 impl Drop for TemporaryDir {
     fn drop(&mut self) {
-        // What is left behind then is small, and in the directory for such things.
-        let _ = std::fs::remove_dir_all(&self.0);
+        if !self.keep {
+            // What is left behind then is small, and in the directory for such things.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
     }
 }
 
@@ -269,10 +396,25 @@ mod tests {
     #[test]
     fn a_temporary_directory_is_new_and_private_and_goes() {
         let (one, other) = (TemporaryDir::new().unwrap(), TemporaryDir::new().unwrap());
-        assert_ne!(one.0, other.0);
-        assert_eq!(std::fs::metadata(&one.0).unwrap().permissions().mode() & 0o777, 0o700);
-        let path = one.0.clone();
+        assert_ne!(one.path, other.path);
+        assert_eq!(
+            std::fs::metadata(&one.path).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
+        let path = one.path.clone();
         drop(one);
-        assert!(!path.exists() && other.0.exists());
+        assert!(!path.exists() && other.path.exists());
+    }
+
+    #[test]
+    fn a_directory_that_is_to_be_kept_is_new_and_stays() {
+        let parent = TemporaryDir::new().unwrap();
+        let path = parent.path.join("kept");
+        drop(TemporaryDir::kept(&path).unwrap());
+        assert!(path.exists());
+        assert!(
+            TemporaryDir::kept(&path).is_err(),
+            "nothing of somebody else's is touched"
+        );
     }
 }

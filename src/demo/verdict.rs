@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::embedded_kafka::Arrived;
+use super::reader::Arrived;
 use crate::simulator::{Accept, EndedBy, RecordEntry, RecordKind};
 
 /// What is judged of one stream.

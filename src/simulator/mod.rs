@@ -88,6 +88,8 @@ pub use ledger::Ledger;
 pub use ledger_entries::{
     Accept, End, EndedBy, LedgerSummary, RecordEntry, RecordKind, TokenFetch, TokenSeen, fingerprint,
 };
+#[cfg(feature = "kafka")]
+pub(crate) use random::Random;
 pub use settings::{
     Api2, AtTotal, Backfill, BodyStyle, Chaos, LineEnd, PlannedFault, Rate, Redirect, RedirectTarget, SimulatedStream,
     SimulatorSettings, TlsIdentity, TokenRules,
