@@ -218,6 +218,7 @@ fn wrong_usage_is_64_and_help_is_fine() {
         &["simulate", "--rate", "-1"],
         &["demo", "--duration", "soon"],
         &["demo", "--rate", "0"],
+        &["demo", "--keep", "here"],
         &["demo", "extra"],
         &["journal"],
         &["journal", "inspect"],

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 
 use livestreamd::simulator::fingerprint;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::child::{LIMIT, Livestreamd, Scratch, path};
+use super::child::{Ended, LIMIT, Livestreamd, Scratch, path};
 use crate::support::kafka;
 use crate::support::wait_until;
 
@@ -121,6 +122,55 @@ fn a_daemon_against_a_simulator_process_is_judged_from_outside() {
     assert_eq!(judgement["total"]["streaming"], 0);
     let ended = simulator.ended_by(Signal::TERM);
     assert_eq!(ended.code, 0, "{ended:?}");
+}
+
+/// `demo --chaos` with a directory of its own for temporary files, and that directory.
+fn chaos_demo(scratch: &Scratch, arguments: &[&str]) -> (Livestreamd, PathBuf) {
+    let temporary = scratch.path().join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    let arguments = [&["demo", "--chaos", "--json"], arguments].concat();
+    let variables = [
+        ("TMPDIR", path(&temporary)),
+        ("PATH", "/usr/bin:/bin"),
+        // Nothing in the environment changes what is proven.
+        ("LIVESTREAMD__UPSTREAM__COOLDOWN", "1ms"),
+    ];
+    (Livestreamd::start(scratch, &arguments, &variables), temporary)
+}
+
+/// The report of a run that went well and left nothing behind.
+fn good_report(ended: &Ended, temporary: &Path) -> Value {
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(report["good"], true, "{report}");
+    for stream in report["streams"].as_array().unwrap() {
+        assert!(stream["owed"].as_u64() >= Some(1), "{stream}");
+    }
+    assert_eq!(std::fs::read_dir(temporary).unwrap().count(), 0, "{ended:?}");
+    report
+}
+
+#[test]
+fn the_chaos_demonstration_kills_and_ends_well_with_a_kafka_that_is_given() {
+    let scratch = Scratch::new();
+    let brokers = kafka::shared().addr();
+    let (demo, temporary) = chaos_demo(&scratch, &["--duration=3s", "--brokers", brokers]);
+    let report = good_report(&demo.ended(), &temporary);
+    assert!(report["tally"]["kills"].as_u64() >= Some(1), "{report}");
+    assert_eq!(report["tally"]["kafka_stopped"], 0, "{report}");
+}
+
+#[test]
+fn the_chaos_demonstration_sums_up_when_it_is_asked_to_end() {
+    let scratch = Scratch::new();
+    let (demo, temporary) = chaos_demo(&scratch, &["--duration=10m"]);
+    let streams = || {
+        let mut entries = std::fs::read_dir(&temporary).unwrap().flatten();
+        let log = entries.find_map(|entry| std::fs::read_to_string(entry.path().join("livestreamd.log")).ok());
+        log.is_some_and(|log| log.contains("\"state\":\"streaming\""))
+    };
+    wait_until("its daemon streams", LIMIT, streams);
+    good_report(&demo.ended_by(Signal::TERM), &temporary);
 }
 
 #[test]
