@@ -5,6 +5,7 @@ use std::time::Duration;
 use livestreamd::simulator::{AttemptFault, Backfill, Rate, SimulatedStream, SimulatorSettings, TokenFault};
 use rustix::process::Signal;
 
+use super::child::LIMIT;
 use super::judge::Rules;
 use super::trial::Trial;
 
@@ -115,6 +116,11 @@ async fn in_a_crash_loop_no_attempt_comes_early_and_the_stream_connects_all_the_
             "{pair:#?}, restarted at {restarted:?}"
         );
     }
+    // What the last one left in its journal goes out with the next.
+    let daemon = trial.run();
+    trial.delivered_is_noted(LIMIT).await;
+    assert_eq!(daemon.ended_by(Signal::TERM).code, 0);
+    trial.assert_none_was_early();
     let rules = Rules {
         was_killed: true,
         ..Rules::default()
