@@ -7,11 +7,13 @@
 //! | [`world`] | one history: a store, its disk, and the judge |
 //! | [`histories`] | a hundred thousand of them, and the planted faults that must be found |
 //! | [`shell`] | the journal with its threads, on real files |
+//! | [`guard`] | what must be on disk before a cursor is |
 //! | [`lost_cursors`] | what becomes of a journal whose cursor cannot be read |
 //! | [`outside`] | a look into it from outside |
 
 mod chance;
 mod disk;
+mod guard;
 mod histories;
 mod lost_cursors;
 mod outside;
