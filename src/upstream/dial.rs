@@ -5,22 +5,20 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper_util::client::legacy::connect::HttpConnector;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service as _;
-use url::Host;
 
 use super::connector::{ConnectError, Connector, Scheme, Target};
 use super::printable::chain;
+use super::tls::{describe_tls, server_name, tls_client};
 
 /// Silence after which the first keep-alive probe goes out: often enough for the NAT tables and load balancers that forget an
 /// idle connection after a minute or more.
@@ -138,80 +136,17 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// TLS 1.2 and 1.3, with ring; ALPN offers HTTP/1.1 alone (protocol notes, section 2).
-fn tls_client(extra_roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Result<Arc<ClientConfig>, String> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    // Some authorities of a machine are often unreadable; those that are not still serve.
-    roots.add_parsable_certificates(found.certs);
-    roots.add_parsable_certificates(extra_roots);
-    if roots.is_empty() {
-        let why = found
-            .errors
-            .first()
-            .map(|error| format!(" ({})", chain(error)))
-            .unwrap_or_default();
-        return Err(format!(
-            "no certificate authorities were found on this machine{why}: install the ca-certificates package, or point SSL_CERT_FILE at a bundle"
-        ));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be set up: {error}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
-}
-
-fn server_name(host: &Host) -> Result<ServerName<'static>, ConnectError> {
-    match host {
-        Host::Domain(name) => ServerName::try_from(name.clone())
-            .map_err(|error| ConnectError(format!("{name} cannot be the name in a certificate: {error}"))),
-        Host::Ipv4(address) => Ok(ServerName::IpAddress((*address).into())),
-        Host::Ipv6(address) => Ok(ServerName::IpAddress((*address).into())),
-    }
-}
-
-/// A failed handshake in words that say what to mend.
-fn describe_tls(error: &io::Error) -> String {
-    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-        return format!("the TLS handshake failed: {error}");
-    };
-    let rustls::Error::InvalidCertificate(fault) = tls else {
-        return format!("the TLS handshake failed: {tls}");
-    };
-    if matches!(
-        fault,
-        CertificateError::Expired | CertificateError::ExpiredContext { .. }
-    ) {
-        "its certificate has expired (or the clock of this machine is wrong)".to_owned()
-    } else if matches!(
-        fault,
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }
-    ) {
-        "its certificate is not valid yet (or the clock of this machine is wrong)".to_owned()
-    } else if matches!(fault, CertificateError::UnknownIssuer) {
-        "its certificate was issued by an authority that this machine does not know".to_owned()
-    } else if matches!(
-        fault,
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
-    ) {
-        "its certificate is for another host".to_owned()
-    } else {
-        format!("its certificate is not accepted: {fault}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
     use rustls::ServerConfig;
     use rustls::pki_types::PrivateKeyDer;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
     use tokio_rustls::TlsAcceptor;
+    use url::Host;
 
     use super::*;
 

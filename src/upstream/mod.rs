@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`connector`] | where sockets come from: [`Connector`], the one seam that tests replace |
 //! | [`dial`] | the real one: [`Dialer`], TCP and TLS |
+//! | `tls` | whom TLS trusts, and what a failed handshake means |
 //! | [`activity`] | what the socket did: bytes, the last read, how it ended |
 //! | [`token`] | [`TokenSource`]: one access token per credential, shared |
 //! | `ims` | one fetch of a token |
@@ -31,6 +32,7 @@ pub mod redirect;
 pub mod request;
 #[cfg(test)]
 pub(crate) mod testing;
+mod tls;
 pub mod token;
 
 pub use activity::Activity;
