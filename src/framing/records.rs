@@ -4,6 +4,7 @@
 //! ending included; what has no `\n` yet stays; a record that is too long is described in its place in the order, and never
 //! held whole, so memory is bounded by the limit and a constant.
 
+use std::cell::Cell;
 use std::fmt;
 
 use bytes::Bytes;
@@ -24,13 +25,23 @@ const USUAL_BUFFER: usize = RUN_BYTES + STEP_BYTES;
 /// Less room than this is not worth a call of the inflater.
 const LEAST_ROOM: usize = 8 * 1024;
 
+/// A splitter that waits and holds no more than this keeps no more than this.
+const MOST_AT_REST: usize = 16 * 1024;
+
+thread_local! {
+    /// A buffer of the usual size that a splitter at rest does not need, for whichever is the next to write on this thread. Most connections
+    /// wait most of the time, so that a few buffers serve them all, and stay in the caches.
+    static SPARE: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
+}
+
 /// Takes plain bytes in and hands whole records out.
 ///
 /// In a loop: while [`Self::is_due`], or when nothing more is at hand, [`Self::take`]; then write into [`Self::room`] and
-/// report with [`Self::filled`].
+/// report with [`Self::filled`]. Before a wait for more, [`Self::rest`].
 pub struct RecordSplitter {
     max_record_bytes: usize,
-    /// All of it is initialised, so that no step clears it again. `start..end` is held, `start..whole` of it whole records.
+    /// All of it is initialised, so that no step clears it again. `start..end` is held, `start..whole` of it whole records. At rest it is
+    /// just what is held.
     buffer: Vec<u8>,
     start: usize,
     whole: usize,
@@ -62,7 +73,7 @@ impl RecordSplitter {
     pub fn new(max_record_bytes: usize) -> Self {
         Self {
             max_record_bytes,
-            buffer: vec![0; USUAL_BUFFER],
+            buffer: Vec::new(),
             start: 0,
             whole: 0,
             end: 0,
@@ -73,6 +84,9 @@ impl RecordSplitter {
     /// Room to write into: at least 8 KiB, at most [`STEP_BYTES`].
     pub fn room(&mut self) -> &mut [u8] {
         self.skip_what_is_too_long();
+        if self.buffer.len() < USUAL_BUFFER {
+            self.wake();
+        }
         if self.start == self.end {
             (self.start, self.whole, self.end) = (0, 0, 0);
         }
@@ -141,6 +155,27 @@ impl RecordSplitter {
             break;
         }
         Some(Piece::Records(&self.buffer[run.start..self.start]))
+    }
+
+    /// Nothing more is at hand: lends the buffer to others, unless much of a record is in it.
+    pub fn rest(&mut self) {
+        let held = self.start..self.end;
+        if held.len() > MOST_AT_REST || self.buffer.len() < USUAL_BUFFER {
+            return;
+        }
+        self.move_to_front();
+        let kept = self.buffer[..self.end].to_vec();
+        let spare = std::mem::replace(&mut self.buffer, kept);
+        if spare.len() == USUAL_BUFFER {
+            SPARE.set(Some(spare));
+        }
+    }
+
+    /// Takes a buffer to write into again.
+    fn wake(&mut self) {
+        let mut buffer = SPARE.take().unwrap_or_else(|| vec![0; USUAL_BUFFER]);
+        buffer[..self.buffer.len()].copy_from_slice(&self.buffer);
+        self.buffer = buffer;
     }
 
     /// How many bytes of a record have come that has no end yet. At the end of a stream that is what was cut off.
@@ -304,7 +339,7 @@ mod tests {
         }
     }
 
-    /// Feeds `pieces`, taking eagerly after each or only when it is due.
+    /// Feeds `pieces`, taking eagerly after each and resting, or taking only when it is due.
     fn split<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, max: usize, eager: bool) -> (Vec<Out>, u64) {
         let mut splitter = RecordSplitter::new(max);
         let mut out = Vec::new();
@@ -322,6 +357,9 @@ mod tests {
             }
             if eager {
                 drain(&mut splitter, true, &mut out);
+                let cut = splitter.unfinished_bytes();
+                splitter.rest();
+                assert_eq!(splitter.unfinished_bytes(), cut, "a rest loses nothing");
             }
         }
         drain(&mut splitter, true, &mut out);
@@ -445,6 +483,41 @@ mod tests {
         assert_eq!(
             (splitter.buffer.len(), splitter.buffer.capacity(), out.len()),
             (USUAL_BUFFER, USUAL_BUFFER, 1)
+        );
+    }
+
+    #[test]
+    fn a_splitter_at_rest_keeps_no_more_than_the_record_that_it_waits_for_and_two_of_them_share_a_buffer() {
+        let mut splitters = [RecordSplitter::new(1 << 20), RecordSplitter::new(1 << 20)];
+        let mut out = Vec::new();
+        for (number, bytes) in [(0, &b"1\n1"[..]), (1, b"2\n"), (0, b"1\n"), (1, b"2")] {
+            let splitter = &mut splitters[number];
+            splitter.room()[..bytes.len()].copy_from_slice(bytes);
+            splitter.filled(bytes.len());
+            drain(splitter, true, &mut out);
+            splitter.rest();
+            assert_eq!(splitter.buffer.capacity() as u64, splitter.unfinished_bytes());
+        }
+        assert_eq!(records(&out), [&b"1\n"[..], b"2\n", b"11\n"]);
+        let spare = SPARE.take().unwrap();
+        let address = spare.as_ptr();
+        SPARE.set(Some(spare));
+        assert_eq!(splitters[0].room().as_ptr(), address, "what the other has used");
+        assert!(SPARE.take().is_none());
+    }
+
+    #[test]
+    fn a_long_record_is_not_moved_about_at_each_wait() {
+        let mut splitter = RecordSplitter::new(8 << 20);
+        for _ in 0..4 {
+            splitter.room()[..LEAST_ROOM].fill(b'x');
+            splitter.filled(LEAST_ROOM);
+        }
+        let address = splitter.buffer.as_ptr();
+        splitter.rest();
+        assert_eq!(
+            (splitter.buffer.as_ptr(), splitter.unfinished_bytes()),
+            (address, 4 * LEAST_ROOM as u64)
         );
     }
 

@@ -131,7 +131,13 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Body<Io> {
                 }
                 Poll::Ready(Some(Err(reason))) => self.end(reason),
                 Poll::Ready(None) => self.end(self.reason_of_an_orderly_end()),
-                Poll::Pending => return self.take().map_or(Poll::Pending, Poll::Ready),
+                Poll::Pending => {
+                    let drained = self.take();
+                    if drained.is_none() {
+                        self.splitter.rest();
+                    }
+                    return drained.map_or(Poll::Pending, Poll::Ready);
+                }
             }
         }
     }
@@ -141,6 +147,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Body<Io> {
         let room = self.splitter.room();
         let step = self.gunzip.step(&self.input, room)?;
         self.input.advance(step.consumed);
+        if self.input.is_empty() {
+            // It would keep hyper's buffer, and make it take another one for the next read.
+            self.input = Bytes::new();
+        }
         self.again = step.again;
         self.splitter.filled(step.produced);
         Ok(step.produced)

@@ -113,10 +113,20 @@ impl Livestreamd {
 
     /// The most memory that it has had resident so far, in bytes.
     pub fn peak_rss(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory of its own, not of files, that it has resident now, in bytes.
+    pub fn resident(&self) -> u64 {
+        self.memory("RssAnon:")
+    }
+
+    fn memory(&self, line: &str) -> u64 {
         let pid = self.guarded.as_ref().expect("it has not ended").pid();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib = status
+            .lines()
+            .find_map(|found| found.strip_prefix(line)?.trim().strip_suffix(" kB"));
         kib.and_then(|kib| kib.parse::<u64>().ok())
             .expect("the kernel counts it in KiB")
             * 1024

@@ -18,6 +18,7 @@ mod crashing;
 mod forwarding;
 mod journal;
 mod judge;
+mod many;
 mod murmur2;
 mod outputs;
 mod remembering;

@@ -85,30 +85,39 @@ impl Kafka {
     /// Makes a topic with one copy of everything; it can be used when this returns. Panics if it cannot be made.
     #[track_caller]
     pub fn create_topic(&self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
+        self.create_topics(&[name], partitions, configs);
+    }
+
+    /// Makes several, all alike.
+    #[track_caller]
+    pub fn create_topics(&self, names: &[&str], partitions: i32, configs: &[(&str, &str)]) {
         let admin: AdminClient<_> = self.client().create().expect("an admin client can be made");
-        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
-        for (key, value) in configs {
-            topic = topic.set(key, value);
-        }
+        let topic = |name| {
+            let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+            configs.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+        };
+        let topics: Vec<NewTopic<'_>> = names.iter().copied().map(topic).collect();
         let options = AdminOptions::new()
             .request_timeout(Some(REQUEST_LIMIT))
             .operation_timeout(Some(REQUEST_LIMIT));
-        let created = block_on(admin.create_topics([&topic], &options));
+        let created = block_on(admin.create_topics(&topics, &options));
         for result in created.expect("the broker can be asked for a topic") {
             result.unwrap_or_else(|(name, why)| panic!("topic {name} could not be made: {why}"));
         }
-        // The controller has it now; the broker that clients ask hears of it a moment later.
-        let is_there = |metadata: &Metadata| {
-            let topics = metadata.topics().iter();
-            topics.map(|topic| topic.partitions().len()).sum::<usize>() == partitions as usize
-        };
-        let deadline = Instant::now() + REQUEST_LIMIT;
-        while !admin
-            .inner()
-            .fetch_metadata(Some(name), REQUEST_LIMIT)
-            .is_ok_and(|metadata| is_there(&metadata))
-        {
-            assert!(Instant::now() < deadline, "topic {name} was made, and is not there");
+        // The controller has them now; the broker that clients ask hears of it a moment later.
+        for name in names {
+            let is_there = |metadata: &Metadata| {
+                let topics = metadata.topics().iter();
+                topics.map(|topic| topic.partitions().len()).sum::<usize>() == partitions as usize
+            };
+            let deadline = Instant::now() + REQUEST_LIMIT;
+            while !admin
+                .inner()
+                .fetch_metadata(Some(name), REQUEST_LIMIT)
+                .is_ok_and(|metadata| is_there(&metadata))
+            {
+                assert!(Instant::now() < deadline, "topic {name} was made, and is not there");
+            }
         }
     }
 
@@ -180,6 +189,14 @@ impl Kafka {
         let name = Self::fresh_name(stem);
         self.create_topic(&name, partitions, &[]);
         name
+    }
+
+    /// One for each of `stems`.
+    #[track_caller]
+    pub fn fresh_topics(&self, stems: &[String], partitions: i32) -> Vec<String> {
+        let names: Vec<String> = stems.iter().map(|stem| Self::fresh_name(stem)).collect();
+        self.create_topics(&names.iter().map(String::as_str).collect::<Vec<_>>(), partitions, &[]);
+        names
     }
 
     /// Reads a topic from its beginning until `enough` holds of what was read, and then on to the end that the partitions have at
