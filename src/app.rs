@@ -1,6 +1,6 @@
 //! The daemon put together: state directory, journals, producer, supervisor; and taken apart in the opposite order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +13,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::journal::{Journal, Journals, JournalsSettings, OpenError};
 use crate::kafka::Producer;
 use crate::leases::LeaseDir;
+use crate::lifecycle::ResetTo;
 use crate::quarantine::Quarantine;
 use crate::settings::Settings;
 use crate::state_dir::StateDir;
@@ -53,6 +54,18 @@ impl Daemon {
     /// # Errors
     /// If the state directory cannot be used or is in use, a journal cannot be opened, or librdkafka refuses a property.
     pub async fn start<C: Connector>(settings: Settings, connector: C) -> anyhow::Result<Self> {
+        Self::start_resetting(settings, connector, BTreeMap::new()).await
+    }
+
+    /// The same, with resets on purpose by the names of streams. A name that is no stream's is passed over.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub async fn start_resetting<C: Connector>(
+        settings: Settings,
+        connector: C,
+        resets: BTreeMap<String, ResetTo>,
+    ) -> anyhow::Result<Self> {
         let state_dir = StateDir::lock(&settings.state_dir)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let leases = LeaseDir::open(state_dir.path(), clock.clone())
@@ -71,6 +84,7 @@ impl Daemon {
             state_dir: state_dir.path().to_owned(),
             quarantine,
             clock,
+            resets,
         };
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),

@@ -8,6 +8,8 @@
 //!  "boot_id":"1d4f…","boottime":81174567,"wall":"2026-11-21T09:00:00Z"}
 //! ```
 //!
+//! `"reset":{"to":"smallest","wall":"…"}` is there after a reset on purpose that the service has answered ([`ResetDone`]).
+//!
 //! `not_before` and `boottime` (when it was written) are milliseconds since the boot that `boot_id` names; `wall` is for people.
 //! A file that cannot be read, or is of a newer version, asks for a whole cooldown.
 
@@ -24,7 +26,7 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::lifecycle::lease::{Found, FoundLease};
-use crate::lifecycle::{BootId, Lease, Moment, Phase};
+use crate::lifecycle::{BootId, Lease, Moment, Phase, ResetDone};
 use crate::settings::canonical_url;
 use crate::state_dir::{make_private_dir, write_durably};
 
@@ -79,6 +81,8 @@ pub struct LeaseDir {
     asked: Arc<AtomicU64>,
     /// For each lease the number of the last write that landed; locked during a write.
     landed: Arc<Mutex<HashMap<LeaseKey, Arc<Mutex<u64>>>>>,
+    /// What each lease is to say of a reset from the next write on. In memory it outlives a write that fails and a driver that panics.
+    resets: Arc<Mutex<HashMap<LeaseKey, Option<ResetDone>>>>,
 }
 
 impl LeaseDir {
@@ -91,17 +95,30 @@ impl LeaseDir {
             clock,
             asked: Arc::default(),
             landed: Arc::default(),
+            resets: Arc::default(),
         })
     }
 
     /// What is on disk for `key`.
     pub async fn find(&self, key: &LeaseKey) -> Found {
+        self.find_with_reset(key).await.0
+    }
+
+    /// What is on disk for `key`, and what is remembered of a reset: by this process, or else on disk.
+    pub async fn find_with_reset(&self, key: &LeaseKey) -> (Found, Option<ResetDone>) {
+        let noted = lock(&self.resets).get(key).cloned();
         let (path, landed, key) = (self.dir.join(key.file_name()), self.landed(key), key.clone());
         let read = move || {
             let _no_write_meanwhile = lock(&landed);
             Ok(read(&path, &key))
         };
-        off_the_async_threads(read).await.unwrap_or(Found::Unreadable)
+        let (found, on_disk) = off_the_async_threads(read).await.unwrap_or((Found::Unreadable, None));
+        (found, noted.unwrap_or(on_disk))
+    }
+
+    /// What the lease of `key` is to say of a reset. It goes to disk with each write from now on.
+    pub fn note_reset(&self, key: &LeaseKey, done: Option<ResetDone>) {
+        lock(&self.resets).insert(key.clone(), done);
     }
 
     /// Makes an open lease durable: the only way to a [`DurableLease`].
@@ -122,6 +139,7 @@ impl LeaseDir {
             boot_id: self.clock.boot().as_str().to_owned(),
             boottime: millis(self.clock.now()),
             wall: humantime::format_rfc3339_seconds(self.clock.wall()).to_string(),
+            reset: lock(&self.resets).get(key).cloned().flatten().map(StoredReset::from),
         };
         let path = self.dir.join(key.file_name());
         let content = serde_json::to_vec(&stored)?;
@@ -153,6 +171,31 @@ struct Stored {
     boot_id: String,
     boottime: u64,
     wall: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reset: Option<StoredReset>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredReset {
+    to: String,
+    wall: String,
+}
+
+impl From<ResetDone> for StoredReset {
+    fn from(done: ResetDone) -> Self {
+        Self {
+            to: done.to.as_str().to_owned(),
+            wall: done.wall,
+        }
+    }
+}
+
+impl StoredReset {
+    /// Nothing, if it was to a place that this version does not know: then it is not what this version is asked for, either.
+    fn done(self) -> Option<ResetDone> {
+        let to = self.to.parse().ok()?;
+        Some(ResetDone { to, wall: self.wall })
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -173,13 +216,13 @@ impl From<Phase> for StoredPhase {
     }
 }
 
-fn read(path: &Path, key: &LeaseKey) -> Found {
+fn read(path: &Path, key: &LeaseKey) -> (Found, Option<ResetDone>) {
     let content = match read_bounded(path) {
         Ok(content) => content,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Nothing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return (Found::Nothing, None),
         Err(error) => {
             tracing::warn!(file = %path.display(), %error, "lease unreadable: a whole cooldown is waited out");
-            return Found::Unreadable;
+            return (Found::Unreadable, None);
         }
     };
     match serde_json::from_slice::<Stored>(&content) {
@@ -194,19 +237,20 @@ fn read(path: &Path, key: &LeaseKey) -> Found {
                 not_before: moment(stored.not_before),
                 failures: stored.failures,
             };
-            Found::Lease(FoundLease {
+            let found = FoundLease {
                 lease,
                 boot: BootId::known(&stored.boot_id),
                 written: moment(stored.boottime),
-            })
+            };
+            (Found::Lease(found), stored.reset.and_then(StoredReset::done))
         }
         Ok(_) => {
             tracing::warn!(file = %path.display(), "lease of another version or stream: a whole cooldown is waited out");
-            Found::Unreadable
+            (Found::Unreadable, None)
         }
         Err(error) => {
             tracing::warn!(file = %path.display(), %error, "lease damaged: a whole cooldown is waited out");
-            Found::Unreadable
+            (Found::Unreadable, None)
         }
     }
 }
@@ -426,3 +470,6 @@ mod tests {
         assert!(!name.contains(['/', '%', '?']) && name.ends_with(".7.json"), "{name}");
     }
 }
+
+#[cfg(test)]
+mod reset_tests;

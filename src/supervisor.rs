@@ -1,6 +1,7 @@
 //! Owns a task for each stream: starts them one after another, starts again what fails, and stops them in an order that loses
 //! nothing. A stream that fails leaves the others alone.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use crate::clock::Clock;
 use crate::journal::Journal;
 use crate::kafka::{ForwarderSettings, Producer, Repeats, forward};
 use crate::leases::LeaseDir;
+use crate::lifecycle::ResetTo;
 use crate::quarantine::Quarantine;
 use crate::settings::{DedupSettings, Settings, StreamSettings};
 use crate::stream::revival::keep_alive;
@@ -37,6 +39,8 @@ pub struct Shared<C: Connector> {
     pub quarantine: Quarantine,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Resets on purpose that this run was told to send, by the stream's name.
+    pub resets: BTreeMap<String, ResetTo>,
 }
 
 /// The streams of one daemon, running.
@@ -166,6 +170,7 @@ impl<C: Connector> StreamParts<C> {
             self.shared.clone(),
         );
         let (status, counters) = (self.status.slots[slot].clone(), self.status.counters.clone());
+        let reset = self.shared.resets.get(&self.stream.name).copied();
         move || SlotDriver {
             stream: stream.clone(),
             slot: slot as u8,
@@ -177,6 +182,7 @@ impl<C: Connector> StreamParts<C> {
             status: status.clone(),
             counters: counters.clone(),
             stagger,
+            reset,
         }
     }
 

@@ -8,7 +8,7 @@
 //! | [`demo`] | everything in one process |
 //! | [`journal`] | a look into journals on disk, and what to do with one that nobody forwards any more |
 //!
-//! [`output`] is what they talk to people by, and [`signals`] how people tell them to end.
+//! [`reset`] reads what `run --reset` wishes, [`output`] is what they talk to people by, and [`signals`] how people tell them to end.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -25,6 +25,7 @@ mod check;
 mod demo;
 mod journal;
 mod output;
+mod reset;
 mod run;
 mod signals;
 mod simulate;
@@ -51,7 +52,7 @@ enum Command {
     ///
     /// SIGTERM or SIGINT ends it: connections are closed, what was read is delivered within `shutdown_timeout`, and the wait
     /// before the next connect is remembered on disk. A second signal ends it at once.
-    Run(ConfigArgs),
+    Run(run::RunArgs),
     /// Validate a configuration: every fault at once, each with its key and what to do
     Check(check::CheckArgs),
     /// Run a Live Stream service to try things against: no Adobe contract needed

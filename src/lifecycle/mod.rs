@@ -8,6 +8,7 @@
 //! | [`wait`] | [`Policy`], and how long to wait after which outcome |
 //! | [`lease`] | what is remembered on disk, and the first wait that a found lease asks for |
 //! | [`slot`] | the state machine: events in, actions out |
+//! | [`reset`] | a reset on purpose: sent once |
 //! | [`stall`] | when silence on an open connection means that the peer is gone |
 //!
 //! Nothing in here knows tokio, a socket, a file, the environment or a clock: `now` is an argument. Promise: no two attempts that
@@ -17,6 +18,7 @@
 pub mod advice;
 pub mod lease;
 pub mod outcome;
+pub mod reset;
 pub mod slot;
 pub mod stall;
 pub mod time;
@@ -27,6 +29,7 @@ mod tests;
 
 pub use lease::{FirstWait, Lease, Phase};
 pub use outcome::{EndReason, Lost, Refusal, TokenFailure, Unreached};
+pub use reset::{Reset, ResetDone, ResetTo};
 pub use slot::{Action, Event, Slot, State};
 pub use stall::StallWatch;
 pub use time::{BootId, Moment};

@@ -9,7 +9,7 @@ use crate::journal::Journal;
 use crate::leases::{DurableLease, LeaseDir, LeaseKey};
 use crate::lifecycle::advice::PERSISTENT;
 use crate::lifecycle::{
-    Action, Event, FirstWait, Lease, Lost, Moment, Phase, Policy, Slot, StallWatch, State, Unreached,
+    Action, Event, FirstWait, Lease, Lost, Moment, Phase, Policy, Reset, ResetTo, Slot, StallWatch, State, Unreached,
 };
 use crate::settings::StreamSettings;
 use crate::telemetry::{SlotStatus, StreamCounters};
@@ -42,6 +42,8 @@ pub struct SlotDriver<C: Connector> {
     pub counters: Arc<StreamCounters>,
     /// Added to the first wait, so that many streams do not start at once.
     pub stagger: Duration,
+    /// Where the operator wants the stream to start, if this run was told.
+    pub reset: Option<ResetTo>,
 }
 
 /// What the driver has under way: exactly one thing at a time.
@@ -59,10 +61,16 @@ impl<C: Connector> SlotDriver<C> {
     pub async fn drive(self, stop: Stop) {
         let key = LeaseKey::new(&self.stream.url, self.slot);
         let policy = policy(&self.stream);
-        let found = self.leases.find(&key).await;
+        let (found, remembered) = self.leases.find_with_reset(&key).await;
         let now = self.clock.now();
         let mut first = FirstWait::from_found(&found, now, self.clock.boot(), &policy);
         first.until = first.until.max(now + self.stagger);
+        let forgets = remembered.is_some();
+        let reset = Reset::at_start(self.reset, remembered);
+        // What is forgotten is forgotten on disk, or it would be taken for an answer to a later wish.
+        first.rewrite |= forgets && reset.done().is_none();
+        self.leases.note_reset(&key, reset.done().cloned());
+        self.tell_of_reset(&reset);
         let (slot, actions) = Slot::start(policy, first, now, self.seed());
         let reading = Reading {
             stream: self.stream.name.clone(),
@@ -76,6 +84,7 @@ impl<C: Connector> SlotDriver<C> {
             driver: self,
             key,
             slot,
+            reset,
             reading,
             stop,
             token: None,
@@ -85,6 +94,19 @@ impl<C: Connector> SlotDriver<C> {
             unfinished: None,
         };
         drive.run(actions).await;
+    }
+
+    fn tell_of_reset(&self, reset: &Reset) {
+        let (stream, slot) = (self.stream.name.as_str(), self.slot);
+        if let Some(done) = reset.done() {
+            let (reset, at) = (done.to.as_str(), done.wall.as_str());
+            let text = "this reset was sent and answered before, and is not sent again: to have it once more, start without it, then with it";
+            tracing::info!(stream, slot, reset, at, "{text}");
+        } else if let Some(to) = reset.to_send() {
+            let (reset, throws_away) = (to.as_str(), to.throws_away());
+            let text = "a reset goes along with each attempt until one is answered with 200; it takes effect if no other connection is open";
+            tracing::info!(stream, slot, reset, throws_away, "{text}");
+        }
     }
 
     /// Jitter need not be unguessable, only different from one slot and one start to the next.
@@ -107,6 +129,7 @@ struct Drive<C: Connector> {
     driver: SlotDriver<C>,
     key: LeaseKey,
     slot: Slot,
+    reset: Reset,
     reading: Reading,
     stop: Stop,
     /// The token that was fetched last.
@@ -194,8 +217,12 @@ impl<C: Connector> Drive<C> {
                 // The machine connects only when it has a token and a stored lease; without either, nothing goes out.
                 Pending::Connect => match (self.lease.take(), &self.token) {
                     (Some(lease), Some(token)) => {
-                        let (event, body) = connect(&self.driver, token, lease).await;
+                        let reset = self.reset.to_send();
+                        let (event, body) = connect(&self.driver, token, lease, reset).await;
                         self.body = body;
+                        if event == Event::Streaming {
+                            self.note_reset();
+                        }
                         event
                     }
                     _ => unreached("there is no token or no lease for it"),
@@ -214,6 +241,21 @@ impl<C: Connector> Drive<C> {
             event = work => event,
             () = stop.requested() => Event::Stop,
         }
+    }
+
+    /// The service has answered 200: what went along is done. Before the lease of the open stream is stored, which remembers it.
+    fn note_reset(&mut self) {
+        let Some(to) = self.reset.to_send() else { return };
+        let wall = humantime::format_rfc3339_seconds(self.driver.clock.wall());
+        self.reset.answered(wall.to_string());
+        self.driver.leases.note_reset(&self.key, self.reset.done().cloned());
+        let (stream, slot, reset) = (self.driver.stream.name.as_str(), self.driver.slot, to.as_str());
+        tracing::info!(
+            stream,
+            slot,
+            reset,
+            "the reset was sent, and the service answered 200: it is not sent again"
+        );
     }
 
     async fn fetch_token(&mut self, refused: bool) -> Event {
@@ -302,9 +344,10 @@ async fn connect<C: Connector>(
     driver: &SlotDriver<C>,
     token: &AccessToken,
     _permit: DurableLease,
+    reset: Option<ResetTo>,
 ) -> (Event, Option<Box<Body<C::Io>>>) {
     driver.counters.connects.one();
-    let request = StreamRequest::new(&driver.stream, token.clone(), None);
+    let request = StreamRequest::new(&driver.stream, token.clone(), reset);
     match open(&*driver.connector, &request).await {
         Ok(Answer::Streaming(body)) => (Event::Streaming, Some(body)),
         Ok(Answer::Refused(refusal)) => (Event::Answered(refusal), None),

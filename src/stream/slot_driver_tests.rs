@@ -58,6 +58,8 @@ struct World {
     service: Service,
     journal: Arc<Journal>,
     status: StreamStatus,
+    /// What the next driver is told.
+    reset: Option<ResetTo>,
 }
 
 impl World {
@@ -73,6 +75,7 @@ impl World {
             service,
             journal: Arc::new(Journal::in_memory(journal_bytes)),
             status: StreamStatus::new("web", 1),
+            reset: None,
         }
     }
 
@@ -95,6 +98,7 @@ impl World {
             status: self.status.slots[0].clone(),
             counters: self.status.counters.clone(),
             stagger: Duration::ZERO,
+            reset: self.reset,
         };
         let (switch, stop) = stop_switch();
         (switch, tokio::spawn(driver.drive(stop)))
@@ -354,4 +358,114 @@ async fn an_attempt_that_reaches_nobody_backs_off_and_owes_no_cooldown() {
     drop(io);
     switch.stop();
     driver.await.unwrap();
+}
+
+impl World {
+    /// Takes the next request, and says what it asks for as `reset`.
+    async fn asked_reset(&mut self) -> (Option<String>, DuplexStream) {
+        let (_, head, io) = self.service.request().await;
+        let query = head.split([' ', '?', '&']).find_map(|part| part.strip_prefix("reset="));
+        (query.map(str::to_owned), io)
+    }
+
+    /// Stops a driver in mid-stream, or aborts it, and lets the cooldown pass.
+    async fn end(&self, switch: StopSwitch, driver: JoinHandle<()>, io: DuplexStream, in_order: bool) {
+        if in_order {
+            switch.stop();
+        } else {
+            driver.abort();
+        }
+        let _ = driver.await;
+        drop(io);
+        tokio::time::sleep(Duration::from_secs(61)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_goes_along_until_a_200_and_never_on_a_reconnect_or_a_restart_with_the_same_wish() {
+    let mut world = World::new(1 << 20);
+    world.reset = Some(ResetTo::Smallest);
+    let (switch, driver) = world.start();
+    for refused in ["503 No", "401 Who", "409 Taken"] {
+        let (reset, mut io) = world.asked_reset().await;
+        assert_eq!(reset.as_deref(), Some("smallest"), "before {refused}");
+        let head = format!("HTTP/1.1 {refused}\r\ncontent-length: 0\r\n\r\n");
+        io.write_all(head.as_bytes()).await.unwrap();
+    }
+    let (reset, mut io) = world.asked_reset().await;
+    assert_eq!(reset.as_deref(), Some("smallest"));
+    assert_eq!(world.lease().get("reset"), None, "not answered yet");
+    io.write_all(OPEN.as_bytes()).await.unwrap();
+    io.write_all(&record()).await.unwrap();
+    world.journal.next(Position::default()).await.unwrap();
+    assert_eq!(world.lease()["reset"]["to"], "smallest");
+    drop(io);
+    let (reset, mut io) = world.asked_reset().await;
+    assert_eq!(reset, None, "a reconnect");
+    io.write_all(OPEN.as_bytes()).await.unwrap();
+    world.state(is_streaming).await;
+    world.end(switch, driver, io, true).await;
+    for in_order in [true, false] {
+        let (switch, driver) = world.start();
+        let (reset, mut io) = world.asked_reset().await;
+        assert_eq!(reset, None, "a restart");
+        io.write_all(OPEN.as_bytes()).await.unwrap();
+        world.state(is_streaming).await;
+        world.end(switch, driver, io, in_order).await;
+        assert_eq!(world.lease()["reset"]["to"], "smallest");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_without_the_wish_forgets_it_even_if_it_connects_to_nobody_and_another_wish_is_new() {
+    let mut world = World::new(1 << 20);
+    for (wish, sent) in [
+        (Some(ResetTo::Latest), Some("latest")),
+        (Some(ResetTo::Earliest), Some("earliest")),
+        (Some(ResetTo::Earliest), None),
+    ] {
+        world.reset = wish;
+        let (switch, driver) = world.start();
+        let (reset, mut io) = world.asked_reset().await;
+        assert_eq!(reset.as_deref(), sent);
+        io.write_all(OPEN.as_bytes()).await.unwrap();
+        world.state(is_streaming).await;
+        world.end(switch, driver, io, true).await;
+    }
+    world.network.plan([crate::upstream::testing::Connect::Hangs]);
+    world.reset = None;
+    let (switch, driver) = world.start();
+    switch.stop();
+    driver.await.unwrap();
+    assert_eq!(world.lease().get("reset"), None);
+    world.reset = Some(ResetTo::Earliest);
+    let (_switch, _driver) = world.start();
+    assert_eq!(world.asked_reset().await.0.as_deref(), Some("earliest"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_that_was_answered_is_not_sent_again_although_the_disk_did_not_take_it() {
+    let mut world = World::new(1 << 20);
+    let leases = world.dir.path().join("leases");
+    world.reset = Some(ResetTo::Largest);
+    let (_switch, _driver) = world.start();
+    let (reset, mut io) = world.asked_reset().await;
+    assert_eq!(reset.as_deref(), Some("largest"));
+    std::fs::remove_dir_all(&leases).unwrap();
+    io.write_all(OPEN.as_bytes()).await.unwrap();
+    world.state(is_streaming).await;
+    drop(io);
+    let not_stored = |state: &State| {
+        matches!(
+            state,
+            State::Waiting {
+                why: Why::LeaseNotStored,
+                ..
+            }
+        )
+    };
+    world.state(not_stored).await;
+    std::fs::create_dir(&leases).unwrap();
+    assert_eq!(world.asked_reset().await.0, None);
+    assert_eq!(world.lease()["reset"]["to"], "largest", "the next write has it");
 }

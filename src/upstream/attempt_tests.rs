@@ -3,11 +3,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep};
 
-use super::super::ResetTo;
 use super::super::body::Drained;
 use super::super::testing::{self, Connect, answer, network};
 use super::*;
-use crate::lifecycle::EndReason;
+use crate::lifecycle::{EndReason, ResetTo};
 
 const URL: &str = "https://livestream.adobe.net/api/1/stream/x?beta=true";
 const TOKEN: &str = "t0ken-that-nobody-may-see";

@@ -40,5 +40,5 @@ pub use attempt::{Answer, AttemptError, open};
 pub use body::{Body, Drained};
 pub use connector::{ConnectError, Connector, Scheme, Target};
 pub use dial::Dialer;
-pub use request::{ResetTo, StreamRequest};
+pub use request::StreamRequest;
 pub use token::{AccessToken, Generation, TokenSource};

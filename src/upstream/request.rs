@@ -9,6 +9,7 @@ use http_body_util::Full;
 use url::{Position, Url};
 
 use super::token::AccessToken;
+use crate::lifecycle::ResetTo;
 use crate::settings::StreamSettings;
 
 /// Who we say we are.
@@ -23,31 +24,6 @@ pub struct StreamRequest {
     pub(super) trusted_hosts: Vec<String>,
     pub(super) connect_timeout: Duration,
     pub(super) max_record_bytes: usize,
-}
-
-/// Where a stream should start: sent once, on purpose, never on a reconnect (protocol notes, section 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResetTo {
-    /// `smallest`: the oldest that upstream still keeps.
-    Smallest,
-    /// `largest`: now, and what was missed is thrown away.
-    Largest,
-    /// `earliest`: another name for the oldest.
-    Earliest,
-    /// `latest`: another name for now.
-    Latest,
-}
-
-impl ResetTo {
-    /// The value of the parameter.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Smallest => "smallest",
-            Self::Largest => "largest",
-            Self::Earliest => "earliest",
-            Self::Latest => "latest",
-        }
-    }
 }
 
 impl StreamRequest {

@@ -1,12 +1,13 @@
 //! One run of the daemon, set up in a line or two, and how tests wait for what it does.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use livestreamd::app::Daemon;
 use livestreamd::clock::{Clock as _, SystemClock};
-use livestreamd::lifecycle::{Policy, State, Why};
+use livestreamd::lifecycle::{Policy, ResetTo, State, Why};
 use livestreamd::settings::{Format, load_str};
 use livestreamd::simulator::{
     Accept, BodyStyle, End, EndedBy, Handle, Rate, Running, SimulatedStream, Simulator, SimulatorSettings,
@@ -105,6 +106,11 @@ impl Config {
 
     /// Starts the daemon.
     pub async fn start(self) -> Trial {
+        self.start_resetting(BTreeMap::new()).await
+    }
+
+    /// The same with resets on purpose, by the names of streams.
+    pub async fn start_resetting(self, resets: BTreeMap<String, ResetTo>) -> Trial {
         logs::keep();
         let dir = tempfile::tempdir().unwrap();
         let text = format!(
@@ -121,7 +127,9 @@ impl Config {
         );
         let loaded = load_str(&text, Format::Toml, [], dir.path());
         let settings = loaded.unwrap_or_else(|faults| panic!("{faults}\nin\n{text}")).settings;
-        let daemon = Daemon::start(settings, Dialer::new(self.roots)).await.unwrap();
+        let daemon = Daemon::start_resetting(settings, Dialer::new(self.roots), resets)
+            .await
+            .unwrap();
         Trial {
             daemon,
             kafka: self.kafka,

@@ -22,6 +22,7 @@ mod many;
 mod murmur2;
 mod outputs;
 mod remembering;
+mod resetting;
 mod secrecy;
 mod stopping;
 mod tools;
