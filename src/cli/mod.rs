@@ -6,6 +6,7 @@
 //! | [`check`] | validates a configuration, and asks Kafka and the token endpoint |
 //! | [`simulate`] | a Live Stream service for people without a contract |
 //! | [`demo`] | everything in one process |
+//! | [`explain`] | what an answer of the service means, and what to do |
 //! | [`journal`] | a look into journals on disk, and what to do with one that nobody forwards any more |
 //!
 //! [`reset`] reads what `run --reset` wishes, [`output`] is what they talk to people by, and [`signals`] how people tell them to end.
@@ -23,6 +24,7 @@ use crate::settings::{Loaded, environment, load};
 
 mod check;
 mod demo;
+mod explain;
 mod journal;
 mod output;
 mod reset;
@@ -59,6 +61,8 @@ enum Command {
     Simulate(Box<crate::simulator::SimulateArgs>),
     /// See it work in one process with nothing installed: simulator, daemon and an embedded Kafka
     Demo(crate::demo::DemoArgs),
+    /// What an answer of the service, or a reason in the log, means, what the daemon does, and what to do
+    Explain(explain::ExplainArgs),
     /// Look into journals on disk: what is in them, is it whole, write it out, throw it away
     ///
     /// DIR is the journal of one stream, `STATE_DIR/journal/STREAM`; or `STATE_DIR`, for all streams. All but `discard` change nothing,
@@ -94,20 +98,21 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Simulate(args) => simulate::simulate(*args),
         Command::Demo(args) => demo::demo(&args),
+        Command::Explain(args) => explain::explain(&args),
         Command::Journal(command) => journal::journal(command),
     }
 }
 
 /// Loads the configuration, or prints all its faults.
 fn load_or_explain(path: &Path) -> Result<Loaded, ExitCode> {
-    let loaded = load(path, environment()).map_err(|faults| explain(path, &faults))?;
+    let loaded = load(path, environment()).map_err(|faults| tell_faults(path, &faults))?;
     // What is wrong with Kafka's own properties, and with the files that they name, librdkafka alone can tell.
-    try_out(&loaded.settings.kafka).map_err(|faults| explain(path, faults.to_string().lines()))?;
+    try_out(&loaded.settings.kafka).map_err(|faults| tell_faults(path, faults.to_string().lines()))?;
     Ok(loaded)
 }
 
 /// Says what is wrong with the configuration.
-fn explain(path: &Path, faults: impl IntoIterator<Item = impl Display>) -> ExitCode {
+fn tell_faults(path: &Path, faults: impl IntoIterator<Item = impl Display>) -> ExitCode {
     tell(format_args!(
         "livestreamd: the configuration {} cannot be used:",
         path.display()

@@ -2,7 +2,8 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`advice`] | what an operator should do about a wait |
+//! | [`answers`] | the one table: what each answer and reason means, what we do, what the operator should do |
+//! | [`conflict`] | which of its meanings a 409 has |
 //! | [`time`] | [`Moment`] and [`BootId`]: the clock that the rule is counted in |
 //! | [`outcome`] | how an attempt or a connection ended, classified once, where it entered |
 //! | [`wait`] | [`Policy`], and how long to wait after which outcome |
@@ -15,7 +16,8 @@
 //! reach the service are closer together than the cooldown after a disconnect, except redirect hops and the one token retry;
 //! and every state has a way out. The rules come from section 1 and 4 of the protocol notes (docs/protocol.md).
 
-pub mod advice;
+pub mod answers;
+pub mod conflict;
 pub mod lease;
 pub mod outcome;
 pub mod reset;

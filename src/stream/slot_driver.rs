@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::clock::{Clock, as_wall};
 use crate::journal::Journal;
 use crate::leases::{DurableLease, LeaseDir, LeaseKey};
-use crate::lifecycle::advice::PERSISTENT;
+use crate::lifecycle::answers::PERSISTENT;
 use crate::lifecycle::{
     Action, Event, FirstWait, Lease, Lost, Moment, Phase, Policy, Reset, ResetTo, Slot, StallWatch, State, Unreached,
 };

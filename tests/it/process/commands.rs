@@ -376,3 +376,43 @@ async fn run_takes_its_brokers_from_the_environment() {
         .consume_all(&trial.stream().topic, |records| records.len() > 20, super::child::LIMIT);
     assert_eq!(daemon.ended_by(Signal::TERM).code, 0);
 }
+
+#[test]
+fn an_answer_of_the_service_is_explained_on_the_command_line() {
+    let scratch = Scratch::new();
+    let explain = |arguments: &[&str]| Livestreamd::run(&scratch, &[&["explain"], arguments].concat(), &[]);
+    let ended = explain(&["409"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{ended:?}");
+    for told in [
+        "409-reached",
+        "409-differs",
+        "max_connections to the same value",
+        "stretched",
+        "KA-16598",
+    ] {
+        assert!(ended.stdout.contains(told), "{told}: {}", ended.stdout);
+    }
+    let ended = explain(&["stalled"]);
+    assert!(
+        ended.code == 0 && ended.stdout.contains("waits a cooldown"),
+        "{ended:?}"
+    );
+    let ended = explain(&[]);
+    assert!(ended.code == 0 && ended.stdout.lines().count() >= 40, "{ended:?}");
+    assert!(
+        ended.stdout.lines().any(|line| line.starts_with("unreached ")),
+        "{ended:?}"
+    );
+    for (arguments, least) in [(&["--json"][..], 40), (&["503", "--json"], 1)] {
+        let ended = explain(arguments);
+        let entries: Vec<serde_json::Value> = serde_json::from_str(&ended.stdout).unwrap();
+        assert!(entries.len() >= least, "{ended:?}");
+        assert!(entries.iter().all(|entry| entry["operator"].is_string()), "{ended:?}");
+    }
+    let ended = explain(&["teapot"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (64, ""), "{ended:?}");
+    assert!(
+        ended.stderr.contains("\"teapot\"") && ended.stderr.contains("409-differs"),
+        "{ended:?}"
+    );
+}
