@@ -9,6 +9,7 @@
 //! | [`tls`] | certificates |
 //! | [`unreached`] | nobody is there |
 //! | [`several`] | several connections, several streams |
+//! | [`sharing`] | several clients of one stream, and what else a request asks for |
 //! | [`kafka_away`] | a real broker is stopped, a topic is missing, a record is too large |
 //! | [`kafka_rights`] | a real broker does not know us, or does not let us write |
 //! | [`kafka_quota`] | a real broker slows us down |
@@ -28,6 +29,7 @@ mod outsider;
 mod redirects;
 mod refusals;
 mod several;
+mod sharing;
 mod stream_faults;
 mod tls;
 mod trial;
