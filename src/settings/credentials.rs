@@ -1,16 +1,19 @@
 //! `[credentials.NAME]`: a client with its secret, or a ready-made token; never both, never half of one.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
+
+use secrecy::SecretString;
 
 use super::address;
 use super::defaults;
 use super::fault::{Place, Reported};
 use super::resolve::Surroundings;
 use super::resolved::{Credential, Grant, SecretSource};
-use super::secret;
+use super::secret::{self, SecretError};
 use super::source::Origin;
-use super::tree::{Maybe, Section};
+use super::tree::{Found, Maybe, Section};
 
 /// The credentials by name; a name whose section is faulty is here too, so that nobody says that it is missing.
 pub(super) type Credentials = BTreeMap<String, Result<Arc<Credential>, Reported>>;
@@ -98,9 +101,7 @@ fn source(
     around: &Surroundings,
 ) -> Result<Option<SecretSource>, Reported> {
     let secret = section.secret(inline);
-    let path: Maybe<_> = section.parsed(file, "text in quotes", |name| {
-        secret::locate(name, around.credentials_directory.as_deref(), &around.base_dir)
-    });
+    let path = secret_file(section, file, around);
     match (secret?, path?) {
         (None, None) => Ok(None),
         (Some(_), Some(path)) => {
@@ -112,20 +113,34 @@ fn source(
             }
             Ok(Some(SecretSource::Inline(secret.value)))
         }
-        (None, Some(path)) => {
-            if secret::is_readable_by_all(&path.value) {
-                let message = format!(
-                    "everybody on this machine may read {}; take that away with chmod o-r",
-                    path.value.display()
-                );
-                section.report.warn(path.place.key.as_str(), message);
-            }
-            let source = SecretSource::File(path.value.clone());
-            match source.read() {
-                Ok(_) => Ok(Some(source)),
-                Err(error) => Err(path.fault(section.report, error.to_string())),
-            }
-        }
+        (None, Some(path)) => fit_for_use(&path, SecretSource::read, section).map(Some),
+    }
+}
+
+/// The secret file that `key` names, which must be there.
+pub(super) fn secret_file(section: &mut Section<'_>, key: &'static str, around: &Surroundings) -> Maybe<PathBuf> {
+    section.parsed(key, "text in quotes", |name| {
+        secret::locate(name, around.credentials_directory.as_deref(), &around.base_dir)
+    })
+}
+
+/// A secret file whose content can be read now and is what it should be. Warns if everybody may read it.
+pub(super) fn fit_for_use(
+    path: &Found<PathBuf>,
+    read: impl FnOnce(&SecretSource) -> Result<SecretString, SecretError>,
+    section: &mut Section<'_>,
+) -> Result<SecretSource, Reported> {
+    if secret::is_readable_by_all(&path.value) {
+        let message = format!(
+            "everybody on this machine may read {}; take that away with chmod o-r",
+            path.value.display()
+        );
+        section.report.warn(path.place.key.as_str(), message);
+    }
+    let source = SecretSource::File(path.value.clone());
+    match read(&source) {
+        Ok(_) => Ok(source),
+        Err(error) => Err(path.fault(section.report, error.to_string())),
     }
 }
 

@@ -12,7 +12,7 @@
 //! matter after it. A shell cannot write `-` in a name, so a stream's (or credential's) name is looked up in the file with `-` and `_`
 //! taken as one; when two names of the file differ in nothing else, the variable is refused rather than guessed at. A name that the file
 //! does not have makes a new section, so that a container can do with variables alone (`-` may be written where the platform permits).
-//! Variables without the prefix are not ours and not looked at.
+//! Variables without the prefix are not ours and not looked at here; `HTTPS_PROXY` and the like are, where proxies are chosen.
 
 use std::collections::BTreeMap;
 

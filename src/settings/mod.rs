@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | read | `source`, `environment` | a file (TOML, YAML, JSON) and `LIVESTREAMD__SECTION__KEY` become one tree |
 //! | walk | `tree`, `suggest`, `fault` | keys are taken out by type; what is wrong or unknown is collected |
-//! | make | `resolve`, `credentials`, `streams`, `kafka_properties`, `address`, `topic` | the rules of each section |
+//! | make | `resolve`, `credentials`, `streams`, `proxy`, `kafka_properties`, `address`, `topic` | the rules of each section |
 //! | | [`defaults`] | what holds when a key is not set, with the reason |
 //! | use | [`resolved`], [`secret`], [`summary()`] | what the daemon gets, how it reads a secret, what `check` shows |
 //!
@@ -17,6 +17,7 @@ pub mod defaults;
 mod environment;
 mod fault;
 mod kafka_properties;
+pub mod proxy;
 mod resolve;
 pub mod resolved;
 pub mod secret;
@@ -35,6 +36,7 @@ pub use address::{canonical as canonical_url, is_loopback};
 pub use environment::environment;
 pub use fault::{Fault, Faults, Warning};
 pub use kafka_properties::{canonical as canonical_property, is_secret as is_secret_property};
+pub use proxy::{Proxy, ProxyScheme, ProxySettings, Route};
 pub use resolved::*;
 pub use secret::{SecretError, SecretFlaw};
 pub use source::Format;
@@ -53,7 +55,7 @@ pub struct Loaded {
 }
 
 /// Loads the file at `path`, whose extension tells the format, with `env` on top; usually [`environment()`]. Secret files must exist, and
-/// are looked for in the `CREDENTIALS_DIRECTORY` of `env`, then beside the file.
+/// are looked for in the `CREDENTIALS_DIRECTORY` of `env`, then beside the file. `HTTPS_PROXY` and the like are taken from `env` too.
 pub fn load(path: &Path, env: impl IntoIterator<Item = (String, String)>) -> Result<Loaded, Faults> {
     // Whole, so that a secret file is found wherever the daemon goes afterwards. Fails for an empty path only, which is no file either.
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -99,14 +101,7 @@ fn make(
     report: &mut Report,
 ) -> Result<Settings, fault::Reported> {
     let env: Vec<(String, String)> = env.into_iter().collect();
-    let credentials_directory = env
-        .iter()
-        .find(|(variable, _)| variable == "CREDENTIALS_DIRECTORY")
-        .map(|(_, value)| value.clone());
+    let around = Surroundings::new(base_dir, &env, file);
     let tree = source::merge(name, text, format, env, report)?;
-    resolve(
-        tree,
-        &Surroundings::new(base_dir, credentials_directory.as_deref(), file),
-        report,
-    )
+    resolve(tree, &around, report)
 }

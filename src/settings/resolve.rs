@@ -12,6 +12,7 @@ use super::credentials::{self, Credentials};
 use super::defaults;
 use super::fault::{Report, Reported};
 use super::kafka_properties;
+use super::proxy::{self, ProxyVariables};
 use super::resolved::{
     AdminSettings, DedupMode, DedupSettings, JournalSettings, KafkaSettings, LogFormat, LogSettings,
     QuarantineSettings, Settings, StreamSettings,
@@ -28,15 +29,22 @@ pub(super) struct Surroundings {
     pub(super) credentials_directory: Option<PathBuf>,
     /// The configuration file, if there is one and everybody may read it.
     pub(super) open_file: Option<PathBuf>,
+    /// What the environment says of proxies.
+    pub(super) proxies: ProxyVariables,
 }
 
 impl Surroundings {
-    /// For the file at `path`, or for none.
-    pub(super) fn new(base_dir: &Path, credentials_directory: Option<&str>, file: Option<&Path>) -> Self {
+    /// For the file at `path`, or for none, in this environment.
+    pub(super) fn new(base_dir: &Path, env: &[(String, String)], file: Option<&Path>) -> Self {
+        let credentials_directory = env
+            .iter()
+            .find(|(variable, _)| variable == "CREDENTIALS_DIRECTORY")
+            .map(|(_, value)| value.as_str());
         Self {
             base_dir: base_dir.to_owned(),
             credentials_directory: credentials_directory.filter(|path| !path.is_empty()).map(PathBuf::from),
             open_file: file.filter(|path| secret::is_readable_by_all(path)).map(Path::to_owned),
+            proxies: ProxyVariables::of(env),
         }
     }
 
@@ -65,7 +73,9 @@ fn settings(root: &mut Section<'_>, around: &Surroundings) -> Result<Settings, R
     let state_dir = root.text("state_dir");
     let shutdown_timeout = root.duration("shutdown_timeout", defaults::SHUTDOWN_TIMEOUTS);
     let credentials = credentials::take(root, around);
-    let upstream = root.section("upstream", Upstream::take);
+    let (upstream, proxy) = root.section("upstream", |section| {
+        (Upstream::take(section), proxy::take(section, around))
+    });
     let (kafka, output) = root.section("kafka", |section| (kafka(section, around), Output::take(section)));
     let journal = root.section("journal", journal);
     let quarantine = root.section("quarantine", quarantine);
@@ -84,6 +94,7 @@ fn settings(root: &mut Section<'_>, around: &Surroundings) -> Result<Settings, R
             |found| PathBuf::from(found.value),
         ),
         shutdown_timeout: shutdown_timeout?.map_or(defaults::SHUTDOWN_TIMEOUT, |found| found.value),
+        proxy: proxy?,
         kafka: kafka?,
         journal: journal?,
         quarantine: quarantine?,

@@ -11,6 +11,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use super::proxy::ProxySettings;
+
 /// The whole configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -18,6 +20,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// How long a stop may take to deliver what was read (`shutdown_timeout`).
     pub shutdown_timeout: Duration,
+    /// How connections to the service and to token endpoints leave this machine (`upstream.proxy`).
+    pub proxy: ProxySettings,
     /// The Kafka side (`[kafka]`).
     pub kafka: KafkaSettings,
     /// The journal (`[journal]`).

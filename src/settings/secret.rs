@@ -52,18 +52,33 @@ pub enum SecretFlaw {
         "holds white space, a control character or a character beyond ASCII; it must hold the secret alone, on one line"
     )]
     Unprintable,
+    /// It should be `user:password` and has no colon.
+    #[error("has no colon; write user:password on one line")]
+    NoColon,
+    /// It is `user:password` with a control character, such as a second line.
+    #[error("holds a control character; write user:password alone, on one line")]
+    Control,
 }
 
 impl SecretSource {
     /// The secret as it is now. A file is read anew each time, because secrets are rotated; one line break at its end is not part
     /// of it. Blocks for as long as the file system does.
     pub fn read(&self) -> Result<SecretString, SecretError> {
+        self.read_as(check)
+    }
+
+    /// The same for `user:password`, which is sent in base64 and so may hold blanks and characters beyond ASCII.
+    pub fn read_user_and_password(&self) -> Result<SecretString, SecretError> {
+        self.read_as(check_user_and_password)
+    }
+
+    fn read_as(&self, check: impl Fn(&str) -> Result<(), SecretFlaw>) -> Result<SecretString, SecretError> {
         match self {
             Self::Inline(secret) => {
                 check(secret.expose_secret()).map_err(SecretError::UnfitInline)?;
                 Ok(secret.clone())
             }
-            Self::File(path) => read_file(path),
+            Self::File(path) => read_file(path, check),
         }
     }
 }
@@ -78,6 +93,22 @@ pub(super) fn check(text: &str) -> Result<(), SecretFlaw> {
         Ok(())
     } else {
         Err(SecretFlaw::Unprintable)
+    }
+}
+
+/// Whether a text can be `user:password`: the user has no colon (the first one ends it), and neither has control characters
+/// (RFC 7617, section 2).
+pub(super) fn check_user_and_password(text: &str) -> Result<(), SecretFlaw> {
+    if text.is_empty() {
+        Err(SecretFlaw::Empty)
+    } else if text.len() as u64 > MAX_SECRET_BYTES {
+        Err(SecretFlaw::TooLong)
+    } else if text.chars().any(char::is_control) {
+        Err(SecretFlaw::Control)
+    } else if text.contains(':') {
+        Ok(())
+    } else {
+        Err(SecretFlaw::NoColon)
     }
 }
 
@@ -125,7 +156,7 @@ pub(super) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn read_file(path: &Path) -> Result<SecretString, SecretError> {
+fn read_file(path: &Path, check: impl Fn(&str) -> Result<(), SecretFlaw>) -> Result<SecretString, SecretError> {
     let unfit = |flaw| SecretError::UnfitFile {
         path: path.to_owned(),
         flaw,
@@ -205,6 +236,33 @@ mod tests {
             assert!(matches!(error, SecretError::UnfitInline(_)), "{error}");
             assert!(!error.to_string().contains("hush"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_user_and_password_may_hold_blanks_and_more_than_one_colon_and_no_second_line() {
+        let read = |text: &str| {
+            let read = SecretSource::Inline(text.into()).read_user_and_password();
+            read.map(|secret| secret.expose_secret().to_owned())
+        };
+        for fit in ["user:hush", "user:", ":hush", "u ser:h\u{fc}sh: hush"] {
+            assert_eq!(read(fit).unwrap(), fit);
+        }
+        for (unfit, why) in [
+            ("", "is empty"),
+            ("hush", "has no colon"),
+            ("user:hush\nuser:hush", "on one line"),
+            ("user:hush\r\nX-Evil: 1", "on one line"),
+            ("user:hush\0", "on one line"),
+            ("user:hush\u{85}", "on one line"),
+        ] {
+            let error = read(unfit).unwrap_err().to_string();
+            assert!(error.contains(why) && !error.contains("hush"), "{error}");
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("proxy");
+        std::fs::write(&path, "user:hush hush\r\n").unwrap();
+        let secret = SecretSource::File(path).read_user_and_password().unwrap();
+        assert_eq!(secret.expose_secret(), "user:hush hush");
     }
 
     #[test]

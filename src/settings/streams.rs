@@ -10,6 +10,7 @@ use super::address;
 use super::credentials::Credentials;
 use super::defaults;
 use super::fault::{Place, Report, Reported};
+use super::proxy;
 use super::resolved::{Credential, MessageKey, Smoothing, StreamSettings};
 use super::topic;
 use super::tree::{Found, Maybe, Section};
@@ -162,6 +163,7 @@ fn draft(
         Err(reported) => Err(reported),
     };
     let report_suite = section.parsed("report_suite", "text in quotes", report_suite);
+    proxy::refuse_in_stream(section);
     let own = Upstream::take(section);
     let own_bucket = matches!(own.smoothing_bucket_size, Ok(Some(_)));
     let upstream = own.over(upstream);

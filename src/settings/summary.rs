@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
+use super::proxy::{self, Shown};
 use super::resolved::{DedupMode, Grant, LogFormat, MessageKey, SecretSource, Settings, StreamSettings};
 
 /// The settings for a person to read, several lines, each ended.
@@ -23,6 +24,7 @@ fn write(out: &mut String, settings: &Settings) -> fmt::Result {
         let names: Vec<&str> = settings.kafka.properties.keys().map(String::as_str).collect();
         writeln!(out, "              properties set: {}", names.join(", "))?;
     }
+    write_proxy(out, &proxy::shown(settings))?;
     let journal = &settings.journal;
     writeln!(
         out,
@@ -48,6 +50,17 @@ fn write(out: &mut String, settings: &Settings) -> fmt::Result {
     writeln!(out, "log           {}, {format}", settings.log.filter)?;
     writeln!(out, "shutdown      within {}", time(settings.shutdown_timeout))?;
     settings.streams.iter().try_for_each(|stream| write_stream(out, stream))
+}
+
+fn write_proxy(out: &mut String, shown: &Shown) -> fmt::Result {
+    writeln!(out, "proxy         {}", shown.proxy)?;
+    if !shown.through.is_empty() {
+        writeln!(out, "  through it  {}", shown.through.join(", "))?;
+    }
+    if !shown.direct.is_empty() {
+        writeln!(out, "  direct      {}", shown.direct.join(", "))?;
+    }
+    Ok(())
 }
 
 fn write_stream(out: &mut String, stream: &StreamSettings) -> fmt::Result {

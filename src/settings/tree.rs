@@ -100,6 +100,14 @@ impl<'r> Section<'r> {
         table.into_iter().map(found).collect()
     }
 
+    /// Reports a key that belongs elsewhere, if it is there.
+    pub(super) fn refuse(&mut self, key: &str, problem: &str) {
+        if let Some(value) = self.entries.remove(key) {
+            let place = place_of(self.path_of(key), &value);
+            self.report.fault(&place, None, problem);
+        }
+    }
+
     /// The place of a key that is not there.
     pub(super) fn absent(&self, key: &str) -> Place {
         Place::absent(self.path_of(key))
@@ -122,12 +130,17 @@ impl<'r> Section<'r> {
         wanted: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Maybe<T> {
-        self.found(key, true, |value| {
-            let ValueKind::String(text) = &value.kind else {
-                return Err(format!("{} stands where {wanted} belongs", noun(&value.kind)));
-            };
-            plain(text).and_then(|()| parse(text))
-        })
+        self.found(key, true, |value| parse(plain_text(&value, wanted)?))
+    }
+
+    /// The same for text that may hold a secret: its value is in no message.
+    pub(super) fn parsed_hushed<T>(
+        &mut self,
+        key: &'static str,
+        wanted: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Maybe<T> {
+        self.found(key, false, |value| parse(plain_text(&value, wanted)?))
     }
 
     /// One of the words of `choices`.
@@ -214,11 +227,7 @@ impl<'r> Section<'r> {
     }
 
     /// A list of texts, each made something of by `check`; may be empty.
-    pub(super) fn list(
-        &mut self,
-        key: &'static str,
-        check: impl Fn(&str) -> Result<String, String>,
-    ) -> Maybe<Vec<String>> {
+    pub(super) fn list<T>(&mut self, key: &'static str, check: impl Fn(&str) -> Result<T, String>) -> Maybe<Vec<T>> {
         let checked = |text: &str| {
             plain(text)
                 .and_then(|()| check(text))
@@ -357,6 +366,14 @@ fn is_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+}
+
+fn plain_text<'v>(value: &'v Value, wanted: &str) -> Result<&'v str, String> {
+    let ValueKind::String(text) = &value.kind else {
+        return Err(format!("{} stands where {wanted} belongs", noun(&value.kind)));
+    };
+    plain(text)?;
+    Ok(text)
 }
 
 fn plain(text: &str) -> Result<(), String> {

@@ -11,6 +11,7 @@ fn what_is_not_set_is_what_the_design_says() {
     let settings = settings(&with(""), &[]);
     assert_eq!(settings.state_dir.to_str(), Some("/var/lib/livestreamd"));
     assert_eq!(settings.shutdown_timeout, Duration::from_secs(25));
+    assert!(settings.proxy.proxy.is_none() && settings.proxy.exceptions.is_empty());
     assert_eq!(settings.kafka.brokers, "localhost:9092");
     assert!(settings.kafka.properties.is_empty());
     assert_eq!(settings.journal.sync_interval, Duration::from_millis(100));

@@ -6,7 +6,7 @@ use crate::settings::{load, summary};
 const EXAMPLE: &str = include_str!("../../../config/livestreamd.toml");
 
 /// Every key of the configuration; in a named section, as of an example.
-const KEYS: [&str; 37] = [
+const KEYS: [&str; 40] = [
     "state_dir",
     "shutdown_timeout",
     "client_id",
@@ -28,6 +28,9 @@ const KEYS: [&str; 37] = [
     "smoothing",
     "smoothing_bucket_size",
     "trusted_hosts",
+    "proxy",
+    "proxy_credentials_file",
+    "no_proxy",
     "brokers",
     "topic",
     "dead_letter_topic",

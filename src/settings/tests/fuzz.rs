@@ -65,6 +65,7 @@ fn environment() -> impl Strategy<Value = Vec<(String, String)>> {
         "LIVESTREAMD__[A-Za-z_.\\-]{0,12}",
         "LIVESTREAMD__(STREAMS|CREDENTIALS)__(WEB|MY_SITE|A__B|)(__)(URL|COOLDOWN|CONNECTIONS|CLIENT_SECRET|X|)",
         "LIVESTREAMD__(KAFKA|UPSTREAM|KAFKA__PROPERTIES|LOG|ADMIN)(__(BROKERS|LINGER_MS|SMOOTHING|SCOPES|FILTER|LISTEN|.)){0,2}",
+        "(https|HTTPS|all|no|NO)_(proxy|PROXY)",
         ".{0,8}",
     ];
     prop::collection::vec((name, ".{0,12}"), 0..6)
@@ -109,7 +110,7 @@ proptest! {
         for key in ["url", "topic", "cooldown", "max_record_bytes", "report_suite", "key", "credentials"] {
             exercise(&with_stream(&format!("{key} = {value:?}")), Format::Toml, vec![]);
         }
-        for key in ["kafka.brokers", "log.filter", "admin.listen", "upstream.trusted_hosts", "upstream.connections", "dedup.window"] {
+        for key in ["kafka.brokers", "log.filter", "admin.listen", "upstream.trusted_hosts", "upstream.proxy", "upstream.no_proxy", "upstream.connections", "dedup.window"] {
             let variable = format!("LIVESTREAMD__{}", key.to_uppercase().replace('.', "__"));
             exercise(&with(""), Format::Toml, vec![(variable, value.clone())]);
         }

@@ -14,6 +14,8 @@ client_id = "client"
 client_secret = "{}"
 [credentials.ready-made]
 access_token = "{}"
+[upstream]
+proxy = "http://user:{}@proxy.example:3128"
 [kafka.properties]
 "sasl.password" = "{}"
 "ssl.key.password" = '{}'
@@ -38,6 +40,8 @@ credentials:
     client_secret: "{}"
   ready-made:
     access_token: {}
+upstream:
+  proxy: http://{}@proxy.example
 kafka:
   properties:
     sasl.password: {}
@@ -96,6 +100,7 @@ fn no_secret_from_the_environment_or_a_file_is_in_anything_that_can_be_printed()
         ("LIVESTREAMD__CREDENTIALS__DEFAULT__CLIENT_SECRET", PLANTED),
         ("LIVESTREAMD__CREDENTIALS__T__ACCESS_TOKEN_FILE", "token"),
         ("LIVESTREAMD__KAFKA__PROPERTIES__SASL_PASSWORD", PLANTED),
+        ("HTTPS_PROXY", "http://user:pl4nted@proxy.example"),
     ];
     let loaded = load(&config, variables(&env)).unwrap_or_else(|faults| panic!("{faults}"));
     for text in [format!("{loaded:#?}"), summary(&loaded.settings)] {
@@ -124,6 +129,14 @@ fn no_fault_repeats_a_secret() {
         (with_url("https://user:{}@a.example/"), vec![]),
         (with_url("https://{}@a.example:bad/"), vec![]),
         (with_url("http:user:{}@a.example"), vec![]),
+        (with("[upstream]\nproxy = \"user:{}\""), vec![]),
+        (with("[upstream]\nproxy = \"http://user:{}\""), vec![]),
+        (with("[upstream]\nproxy = \"http://user:a/{}@b\""), vec![]),
+        (with("[upstream]\nproxy = [\"http://user:{}@b\"]"), vec![]),
+        (with("[upstream]\nno_proxy = [\"http://user:{}@b\"]"), vec![]),
+        (with_stream("proxy = \"http://user:{}@b\""), vec![]),
+        (with(""), vec![("HTTPS_PROXY", "socks5://user:{}@b")]),
+        (with(""), vec![("ALL_PROXY", "http://user:%00{}@b")]),
         (with("[kafka]\nbrokers = \"user:{}@a:9092\""), vec![]),
         (
             with(""),

@@ -4,6 +4,7 @@ mod accepted;
 mod example;
 mod fuzz;
 mod hush;
+mod proxies;
 mod refusals;
 mod refused_credentials;
 mod refused_kafka;
