@@ -1,24 +1,22 @@
-//! The real connector: happy eyeballs, TCP keep-alive, and TLS against the machine's own list of authorities.
+//! The real connector: happy eyeballs, TCP keep-alive, the way through a proxy, and TLS against the machine's own list of authorities.
 //!
 //! A dead peer is found by the kernel (protocol notes, section 5): a silent one by keep-alive probes, one that acknowledges
 //! nothing by the user timeout. Neither ends a connection that is merely quiet.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper_util::client::legacy::connect::HttpConnector;
-use rustls::pki_types::CertificateDer;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use tower_service::Service as _;
 
 use super::connector::{ConnectError, Connector, Scheme, Target};
 use super::printable::chain;
+use super::proxy;
+use super::socket::Socket;
 use super::tls::{describe_tls, server_name, tls_client};
+use crate::settings::{Proxy, ProxyScheme, ProxySettings, Route};
 
 /// Silence after which the first keep-alive probe goes out: often enough for the NAT tables and load balancers that forget an
 /// idle connection after a minute or more.
@@ -32,11 +30,17 @@ const USER_TIMEOUT: Duration = Duration::from_mins(1);
 /// So many percent of the time for a whole connect go to TCP, shared out among the addresses of a name: one dead address leaves
 /// time for the others, and all of them for the TLS handshake.
 const TCP_PERCENT: u32 = 80;
+/// The same for TCP to a proxy, which is near, but has to connect in its turn.
+const PROXY_TCP_PERCENT: u32 = 40;
+/// So many percent go to the whole way through a proxy, TLS with it included. The rest is for TLS with the target; and who gives up
+/// here can say that it was the proxy.
+const PROXY_PERCENT: u32 = 90;
 
-/// Connects over TCP, and TLS if the target asks for it.
+/// Connects over TCP, through a proxy if one is set for the target, and over TLS if the target asks for it.
 #[derive(Clone)]
 pub struct Dialer {
     tcp: HttpConnector,
+    proxies: ProxySettings,
     /// Or why there can be no TLS: then plain loopback streams still work.
     tls: Result<TlsConnector, String>,
 }
@@ -53,8 +57,15 @@ impl Dialer {
         tcp.set_tcp_user_timeout(Some(USER_TIMEOUT));
         Self {
             tcp,
+            proxies: ProxySettings::default(),
             tls: tls_client(extra_roots).map(TlsConnector::from),
         }
+    }
+
+    /// The same dialer, which reaches through a proxy whom these settings say so of. Without it every host is reached directly.
+    #[must_use]
+    pub fn through(self, proxies: ProxySettings) -> Self {
+        Self { proxies, ..self }
     }
 
     /// Why no TLS connection will be possible, if so. Worth a word at the start, before the first attempt fails for it.
@@ -62,18 +73,63 @@ impl Dialer {
         self.tls.as_ref().err().map(String::as_str)
     }
 
-    async fn connect_tcp(&self, target: &Target, limit: Duration) -> Result<TcpStream, ConnectError> {
+    /// TCP within `limit`.
+    async fn connect_tcp(&self, target: &Target, limit: Duration) -> Result<Socket, ConnectError> {
         // The scheme is http even for TLS: this connector makes the TCP half only.
         let uri = format!("http://{target}/")
             .parse()
             .map_err(|error| ConnectError(format!("{target}: {error}")))?;
         let mut tcp = self.tcp.clone();
-        tcp.set_connect_timeout(Some(limit / 100 * TCP_PERCENT));
+        tcp.set_connect_timeout(Some(limit));
         let stream = tcp
             .call(uri)
             .await
             .map_err(|error| ConnectError(format!("{target}: {}", chain(&error))))?;
-        Ok(stream.into_inner())
+        Ok(Socket::Plain(stream.into_inner()))
+    }
+
+    /// TLS for `target`, if it asks for it. Whether there can be any is known before anything goes out.
+    fn tls_for(&self, target: &Target) -> Result<Option<Tls<'_>>, ConnectError> {
+        match target.scheme {
+            Scheme::Http => Ok(None),
+            Scheme::Https => Ok(Some(Tls {
+                connector: self.tls.as_ref().map_err(|fault| ConnectError(fault.clone()))?,
+                name: server_name(&target.host)?,
+            })),
+        }
+    }
+
+    /// A way to `target` through `proxy`.
+    async fn tunnel(&self, proxy: &Proxy, target: &Target, limit: Duration) -> Result<Socket, ConnectError> {
+        let at = Target {
+            scheme: match proxy.scheme {
+                ProxyScheme::Http => Scheme::Http,
+                ProxyScheme::Https => Scheme::Https,
+            },
+            host: proxy.host.clone(),
+            port: proxy.port,
+        };
+        let tls = self.tls_for(&at)?;
+        let of_proxy = |ConnectError(why)| ConnectError(format!("the proxy {why}"));
+        let opened = async {
+            let credentials = proxy::credentials(proxy).await?;
+            let socket = self
+                .connect_tcp(&at, limit / 100 * PROXY_TCP_PERCENT)
+                .await
+                .map_err(of_proxy)?;
+            let socket = match tls {
+                None => socket,
+                Some(tls) => tls.over(socket, &at).await.map_err(of_proxy)?,
+            };
+            proxy::open(socket, proxy, target, credentials.as_ref()).await
+        };
+        let limit = limit / 100 * PROXY_PERCENT;
+        match timeout(limit, opened).await {
+            Ok(tunnel) => Ok(Socket::Tunnel(Box::new(tunnel?))),
+            Err(_) => Err(ConnectError(format!(
+                "the proxy {at} has not connected us to {target} within {limit:?}: ask who runs it whether it can, or raise connect_timeout"
+            ))),
+        }
     }
 }
 
@@ -81,58 +137,35 @@ impl Connector for Dialer {
     type Io = Socket;
 
     async fn connect(&self, target: &Target, limit: Duration) -> Result<Socket, ConnectError> {
-        match target.scheme {
-            Scheme::Http => Ok(Socket::Plain(self.connect_tcp(target, limit).await?)),
-            Scheme::Https => {
-                let tls = self.tls.as_ref().map_err(|fault| ConnectError(fault.clone()))?;
-                let name = server_name(&target.host)?;
-                let stream = self.connect_tcp(target, limit).await?;
-                let stream = tls.connect(name, stream).await;
-                let stream = stream.map_err(|error| ConnectError(format!("{target}: {}", describe_tls(&error))))?;
-                Ok(Socket::Tls(Box::new(stream)))
-            }
-        }
+        let tls = self.tls_for(target)?;
+        let proxy = match self.proxies.route(&target.host, target.port) {
+            Route::Direct(_) => None,
+            Route::Through(proxy) => Some(proxy),
+        };
+        let socket = match proxy {
+            None => self.connect_tcp(target, limit / 100 * TCP_PERCENT).await?,
+            Some(proxy) => self.tunnel(proxy, target, limit).await?,
+        };
+        let Some(tls) = tls else { return Ok(socket) };
+        tls.over(socket, target).await.map_err(|ConnectError(why)| match proxy {
+            None => ConnectError(why),
+            Some(proxy) => ConnectError(format!("{why} (through the proxy {})", proxy.address())),
+        })
     }
 }
 
-/// A connected socket.
-#[derive(Debug)]
-pub enum Socket {
-    /// Plain TCP.
-    Plain(TcpStream),
-    /// TLS over TCP.
-    Tls(Box<TlsStream<TcpStream>>),
+/// What TLS with one host takes.
+struct Tls<'a> {
+    connector: &'a TlsConnector,
+    name: ServerName<'static>,
 }
 
-impl AsyncRead for Socket {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+impl Tls<'_> {
+    /// TLS with `target` over `socket`, which leads to it.
+    async fn over(self, socket: Socket, target: &Target) -> Result<Socket, ConnectError> {
+        let stream = self.connector.connect(self.name, socket).await;
+        let stream = stream.map_err(|error| ConnectError(format!("{target}: {}", describe_tls(&error))))?;
+        Ok(Socket::Tls(Box::new(stream)))
     }
 }
 
@@ -144,7 +177,7 @@ mod tests {
     use rustls::ServerConfig;
     use rustls::pki_types::PrivateKeyDer;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio_rustls::TlsAcceptor;
     use url::Host;
 

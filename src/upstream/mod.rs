@@ -3,7 +3,9 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`connector`] | where sockets come from: [`Connector`], the one seam that tests replace |
-//! | [`dial`] | the real one: [`Dialer`], TCP and TLS |
+//! | [`dial`] | the real one: [`Dialer`], TCP, proxy and TLS |
+//! | [`socket`] | what it makes: a connected socket in its layers |
+//! | [`proxy`] | a way through an HTTP proxy |
 //! | `tls` | whom TLS trusts, and what a failed handshake means |
 //! | [`activity`] | what the socket did: bytes, the last read, how it ended |
 //! | [`token`] | [`TokenSource`]: one access token per credential, shared |
@@ -28,8 +30,10 @@ pub mod dial;
 mod exchange;
 mod ims;
 mod printable;
+pub mod proxy;
 pub mod redirect;
 pub mod request;
+pub mod socket;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tls;
