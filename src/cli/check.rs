@@ -51,7 +51,7 @@ fn checked(args: &CheckArgs) -> Result<usize, ExitCode> {
 /// Asks everybody, says what each answered, and returns how many faults there were.
 async fn connect(settings: &Settings) -> Result<usize, ExitCode> {
     let mut faults = 0;
-    let connector = Arc::new(Dialer::new([]));
+    let connector = Arc::new(Dialer::new([]).through(settings.proxy.clone()));
     for credential in credentials(settings) {
         let name = credential.name.clone();
         let source = TokenSource::new(credential, connector.clone(), TOKEN_TIMEOUT, TOKEN_TIMEOUT);

@@ -6,6 +6,7 @@ use super::{ConfigArgs, block_on, load_or_explain, signals};
 use crate::app::{Daemon, Ended};
 use crate::exit_code::ExitCode;
 use crate::settings::Loaded;
+use crate::settings::proxy::{self, Shown};
 use crate::telemetry::logs;
 use crate::upstream::Dialer;
 
@@ -42,13 +43,14 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
+    log_proxy(&proxy::shown(&settings));
     // Before anything is started, so that no signal is missed.
     let asked_to_end = match signals::listen() {
         Ok(stop) => stop,
         Err(error) => return failure(&error),
     };
     let outcome = block_on(async {
-        let dialer = Dialer::new([]);
+        let dialer = Dialer::new([]).through(settings.proxy.clone());
         if let Some(fault) = dialer.tls_fault() {
             tracing::warn!("no https connection can be made: {fault}");
         }
@@ -62,5 +64,21 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
         Ok(Ok(Ended { durable: false, .. })) => ExitCode::Failure,
         Ok(Err(error)) => failure(&format!("{error:#}")),
         Err(code) => code,
+    }
+}
+
+/// Who looks for why nothing can be reached finds here which way was taken.
+fn log_proxy(shown: &Shown) {
+    let Shown { proxy, through, direct } = shown;
+    if through.is_empty() && direct.is_empty() {
+        tracing::info!(proxy, "all hosts are reached directly");
+    } else {
+        let (through, direct) = (through.join(", "), direct.join(", "));
+        tracing::info!(
+            proxy,
+            through,
+            direct,
+            "hosts are reached through a proxy, but for those that are not"
+        );
     }
 }

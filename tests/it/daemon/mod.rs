@@ -7,6 +7,7 @@
 //! | [`redirects`] | the service sends us elsewhere |
 //! | [`stream_faults`] | an open stream ends, stalls, or holds what is no hit |
 //! | [`tls`] | certificates |
+//! | [`proxies`] | there is a proxy in between |
 //! | [`unreached`] | nobody is there |
 //! | [`several`] | several connections, several streams |
 //! | [`sharing`] | several clients of one stream, and what else a request asks for |
@@ -26,6 +27,7 @@ mod kafka_quota;
 mod kafka_rights;
 mod kafka_trouble;
 mod outsider;
+mod proxies;
 mod redirects;
 mod refusals;
 mod several;

@@ -8,47 +8,9 @@ use livestreamd::lifecycle::{State, Unreached, Why};
 use livestreamd::simulator::{
     Redirect, RedirectTarget, Running, SimulatedStream, Simulator, SimulatorSettings, StreamFault, TlsIdentity,
 };
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
-use rustls::pki_types::CertificateDer;
 
 use super::trial::{COOLDOWN, Config, all_at_once, assert_waited, attempt, quiet};
-
-/// Issues certificates.
-pub struct Authority {
-    /// Its own.
-    pub certificate: CertificateDer<'static>,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    /// A new one, known to nobody.
-    pub fn new(name: &str) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).unwrap().der().clone();
-        Self {
-            certificate,
-            issuer: Issuer::new(params, key),
-        }
-    }
-
-    /// An identity with these names, valid now or long ago.
-    fn issue(&self, names: &[&str], expired: bool) -> TlsIdentity {
-        let key = KeyPair::generate().unwrap();
-        let mut params =
-            CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
-        if expired {
-            (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
-        }
-        let certificate = params.signed_by(&key, &self.issuer).unwrap().der().to_vec();
-        TlsIdentity::Der {
-            chain: vec![certificate],
-            key: key.serialize_der(),
-        }
-    }
-}
+use crate::support::authority::Authority;
 
 async fn simulate_with(identity: TlsIdentity, stream: SimulatedStream) -> Running {
     let settings = SimulatorSettings {

@@ -127,9 +127,8 @@ impl Config {
         );
         let loaded = load_str(&text, Format::Toml, [], dir.path());
         let settings = loaded.unwrap_or_else(|faults| panic!("{faults}\nin\n{text}")).settings;
-        let daemon = Daemon::start_resetting(settings, Dialer::new(self.roots), resets)
-            .await
-            .unwrap();
+        let dialer = Dialer::new(self.roots).through(settings.proxy.clone());
+        let daemon = Daemon::start_resetting(settings, dialer, resets).await.unwrap();
         Trial {
             daemon,
             kafka: self.kafka,

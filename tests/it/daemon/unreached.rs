@@ -7,8 +7,8 @@ use livestreamd::lifecycle::{EndReason, State, Unreached, Why};
 use livestreamd::simulator::{EndedBy, Running, Simulator, SimulatorSettings};
 
 use super::outsider::closed_port;
-use super::tls::Authority;
 use super::trial::{COOLDOWN, Config, assert_ordered, quiet};
+use crate::support::authority::Authority;
 
 async fn simulate_on(port: u16, stream: &str) -> Running {
     let settings = SimulatorSettings {

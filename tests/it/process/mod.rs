@@ -21,6 +21,7 @@ mod judge;
 mod many;
 mod murmur2;
 mod outputs;
+mod proxies;
 mod remembering;
 mod resetting;
 mod secrecy;

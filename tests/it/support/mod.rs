@@ -5,6 +5,8 @@
 //! | [`kafka`] | [`kafka::shared`], the broker that all tests share, and [`kafka::Kafka`]: topics made, records read back |
 //! | [`broker`] | [`broker::Broker`]: a broker of a test's own, to be stopped, killed and started again |
 //! | [`operator`] | [`operator::Operator`]: a broker with accounts, rights and quotas, and who sets them |
+//! | [`authority`] | [`authority::Authority`]: who issues certificates |
+//! | [`proxy`] | [`proxy::ConnectProxy`]: an HTTP proxy |
 //! | [`jars`] | Kafka's jars and a Java to run them |
 //! | [`guarded`] | [`guarded::Guarded`]: a child process that dies with the test process, whatever that dies of |
 //! | [`logs`] | what was logged in this process, to be looked through |
@@ -12,12 +14,14 @@
 
 use std::time::{Duration, Instant};
 
+pub mod authority;
 pub mod broker;
 pub mod guarded;
 pub mod jars;
 pub mod kafka;
 pub mod logs;
 pub mod operator;
+pub mod proxy;
 pub mod source;
 
 /// Waits until `happened` says yes, for what has no wake-up to offer (a port that closes, a foreign process that ends).
