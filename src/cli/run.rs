@@ -71,14 +71,9 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
 fn log_proxy(shown: &Shown) {
     let Shown { proxy, through, direct } = shown;
     if through.is_empty() && direct.is_empty() {
-        tracing::info!(proxy, "all hosts are reached directly");
+        tracing::info!(proxy, "connections go through no proxy");
     } else {
         let (through, direct) = (through.join(", "), direct.join(", "));
-        tracing::info!(
-            proxy,
-            through,
-            direct,
-            "hosts are reached through a proxy, but for those that are not"
-        );
+        tracing::info!(proxy, through, direct, "connections go through a proxy");
     }
 }

@@ -124,12 +124,17 @@ impl Dialer {
             proxy::open(socket, proxy, target, credentials.as_ref()).await
         };
         let limit = limit / 100 * PROXY_PERCENT;
-        match timeout(limit, opened).await {
-            Ok(tunnel) => Ok(Socket::Tunnel(Box::new(tunnel?))),
-            Err(_) => Err(ConnectError(format!(
-                "the proxy {at} has not connected us to {target} within {limit:?}: ask who runs it whether it can, or raise connect_timeout"
-            ))),
+        if let Ok(tunnel) = timeout(limit, opened).await {
+            return Ok(Socket::Tunnel(Box::new(tunnel?)));
         }
+        let and_tls = match proxy.scheme {
+            ProxyScheme::Http => "",
+            ProxyScheme::Https => ", and speaks TLS",
+        };
+        Err(ConnectError(format!(
+            "the proxy {at} has not connected us to {target} within {limit:?}: ask who runs it whether it can{and_tls}, or raise \
+             connect_timeout"
+        )))
     }
 }
 

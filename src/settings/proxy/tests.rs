@@ -194,6 +194,8 @@ fn any_exception() -> impl Strategy<Value = Exception> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn a_domain_is_for_the_names_that_end_in_its_labels(domain in labels(), name in labels(), dot in any::<bool>()) {
         let item = format!("{}{}", if dot { "." } else { "" }, domain.join("."));

@@ -133,6 +133,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn any_bytes_are_read_to_some_answer(bytes in prop::collection::vec(any::<u8>(), 0..300), at in 0..90_usize) {
             read(&bytes);

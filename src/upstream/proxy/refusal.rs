@@ -23,14 +23,15 @@ pub(super) fn describe(
     let address = proxy.address();
     let said = said(refused, credentials);
     match refused.status {
-        407 if !takes_basic(refused) => {
+        // 401 is wrong of a proxy, and tinyproxy says so to wrong credentials.
+        401 | 407 if !takes_basic(refused) => {
             let schemes = shown(&refused.schemes.join(", "), credentials);
             format!(
                 "the proxy {address} wants {schemes} ({said}), and livestreamd knows basic authentication only: have that, or this \
                  machine, allowed there"
             )
         }
-        407 => match &proxy.credentials {
+        401 | 407 => match &proxy.credentials {
             None => format!("the proxy {address} wants credentials ({said}): set upstream.proxy_credentials_file"),
             Some(SecretSource::File(path)) => {
                 format!(

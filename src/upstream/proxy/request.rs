@@ -71,6 +71,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn no_target_and_no_credentials_add_a_line(host in "[a-z\\r\\n :\\u{e4}@/]{1,20}", credentials in ".{0,80}|[\\r\\n:a-z]{0,200}") {
             match text(Host::Domain(host.clone()), 443, Some(&credentials)) {

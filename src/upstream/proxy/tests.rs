@@ -119,6 +119,11 @@ async fn a_refusal_says_what_to_do() {
             "wants Negotiate, NTLM (407 x), and livestreamd knows basic authentication only",
         ),
         (
+            "HTTP/1.0 401 Unauthorized\r\n\r\n",
+            true,
+            "refuses the user and password in its URL (401 Unauthorized)",
+        ),
+        (
             "HTTP/1.0 403 Filtered\r\n\r\n",
             true,
             "does not let us connect to nonexistent.invalid:8443 (403 Filtered): have it allowed there",
@@ -260,7 +265,9 @@ async fn listen(answer: &'static str) -> (u16, JoinHandle<Vec<String>>, Arc<toki
 }
 
 fn dialer(proxy: Proxy) -> Dialer {
-    Dialer::new([]).through(ProxySettings {
+    // Some authority: a machine may have none.
+    let authority = rcgen::generate_simple_self_signed(Vec::new()).unwrap();
+    Dialer::new([authority.cert.der().clone()]).through(ProxySettings {
         proxy: Some(Arc::new(proxy)),
         ..ProxySettings::default()
     })
@@ -356,28 +363,34 @@ async fn a_proxy_that_is_not_there_is_named() {
     );
 }
 
-#[tokio::test]
-async fn a_proxy_that_hangs_is_named_within_the_limit_of_the_connect() {
+/// Connects within `limit` to somebody who never answers, though the system accepts; the error.
+async fn hang(scheme: ProxyScheme, limit: Duration) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let limit = Duration::from_secs(1);
+    let hanging = Proxy {
+        scheme,
+        ..proxy(port, None)
+    };
     let began = Instant::now();
-    // Nobody answers, though the system accepts.
-    let error = dialer(proxy(port, None))
-        .connect(&target(), limit)
-        .await
-        .unwrap_err()
-        .to_string();
+    let error = dialer(hanging).connect(&target(), limit).await.unwrap_err().to_string();
     assert!(
         began.elapsed() >= limit / 2 && began.elapsed() < limit,
         "{:?}",
         began.elapsed()
     );
-    assert!(
-        error.starts_with(&format!(
-            "the proxy 127.0.0.1:{port} has not connected us to nonexistent.invalid:8443 within 900ms"
-        )),
-        "{error}"
-    );
     drop::<(TcpStream, _)>(listener.accept().await.unwrap());
+    error.replace(&port.to_string(), "PORT")
+}
+
+#[tokio::test]
+async fn a_proxy_that_hangs_is_named_within_the_limit_of_the_connect() {
+    let limit = Duration::from_secs(2);
+    let plain = hang(ProxyScheme::Http, limit).await;
+    let says = "the proxy 127.0.0.1:PORT has not connected us to nonexistent.invalid:8443 within 1.8s: ask who runs it whether it can";
+    assert!(plain.starts_with(says) && !plain.contains("TLS"), "{plain}");
+    let secure = hang(ProxyScheme::Https, limit).await;
+    assert!(
+        secure.contains("within 1.8s: ask who runs it whether it can, and speaks TLS"),
+        "{secure}"
+    );
 }
