@@ -45,7 +45,7 @@ impl fmt::Display for Fault {
         if let Some(variable) = self.variable() {
             write!(f, " (from {})", one_line(variable))?;
         }
-        write!(f, ": {}", self.problem)
+        write!(f, ": {}", one_line(&self.problem))
     }
 }
 
@@ -86,7 +86,7 @@ impl Warning {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", one_line(&self.key), self.message)
+        write!(f, "{}: {}", one_line(&self.key), one_line(&self.message))
     }
 }
 
@@ -171,9 +171,9 @@ fn lines(faults: &[Fault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// Keys come from outside too: what would break a line, or steer a terminal, is escaped.
-fn one_line(key: &str) -> String {
-    key.chars()
+/// Keys come from outside too, and stand in texts: what would break a line, or steer a terminal, is escaped.
+fn one_line(text: &str) -> String {
+    text.chars()
         .flat_map(|c| {
             if c.is_control() {
                 c.escape_default().collect::<Vec<_>>()

@@ -29,6 +29,8 @@ pub mod connector;
 pub mod dial;
 mod exchange;
 mod ims;
+#[cfg(test)]
+mod injection_tests;
 mod printable;
 pub mod proxy;
 pub mod redirect;

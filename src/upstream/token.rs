@@ -75,7 +75,8 @@ struct Failing {
 impl AccessToken {
     /// `None` if a header cannot hold the token or the key.
     fn new(secret: SecretString, client_id: Option<&str>, generation: Generation) -> Option<Self> {
-        if !is_sendable(secret.expose_secret()) {
+        // A header value may hold more than this, such as bytes beyond ASCII, which some take for what they are not.
+        if !is_sendable(secret.expose_secret()) || client_id.is_some_and(|id| !is_sendable(id)) {
             return None;
         }
         let mut authorization = HeaderValue::from_str(&format!("Bearer {}", secret.expose_secret())).ok()?;
