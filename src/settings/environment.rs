@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `LIVESTREAMD__STATE_DIR` | `state_dir` |
 //! | `LIVESTREAMD__KAFKA__BROKERS` | `kafka.brokers` |
+//! | `LIVESTREAMD__UPSTREAM__TLS__CA_FILE` | `upstream.tls.ca_file` |
 //! | `LIVESTREAMD__STREAMS__MY_SITE__COOLDOWN` | `streams.my_site.cooldown`, or `streams.my-site.cooldown` if the file has that |
 //! | `LIVESTREAMD__CREDENTIALS__DEFAULT__CLIENT_SECRET` | `credentials.default.client_secret` |
 //! | `LIVESTREAMD__KAFKA__PROPERTIES__LINGER_MS` | `"linger.ms"` of `[kafka.properties]` |
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 use config::{Map, Value, ValueKind};
 
 use super::fault::{Place, Report};
-use super::source::{Origin, Shape, shape_of, top_keys};
+use super::source::{Origin, Shape, is_subsection, shape_of, top_keys};
 use super::tree::unknown_key;
 
 /// What our variables begin with.
@@ -105,7 +106,13 @@ fn path_of(rest: &str, file: &Map<String, Value>) -> Result<Vec<String>, (String
         }
         (Shape::Section | Shape::Kafka, None) => return section(format!("{}__KEY", head.to_ascii_uppercase())),
         (Shape::Named, None) => return section(format!("{}__NAME__KEY", head.to_ascii_uppercase())),
-        (Shape::Section, Some(key)) => vec![head, key],
+        (Shape::Section, Some(key)) if is_subsection(head, key) => {
+            return section(format!("{}__KEY", rest.to_ascii_uppercase()));
+        }
+        (Shape::Section, Some(key)) => match key.split_once(SEPARATOR) {
+            Some((below, key)) if is_subsection(head, below) => vec![head, below, key],
+            _ => vec![head, key],
+        },
         (Shape::Kafka, Some("properties")) => return section("KAFKA__PROPERTIES__NAME".to_owned()),
         (Shape::Kafka, Some(key)) => match key.split_once(SEPARATOR) {
             Some(("properties", name)) => return Ok(vec![head.to_owned(), "properties".to_owned(), property(name)]),

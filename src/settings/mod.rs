@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | read | `source`, `environment` | a file (TOML, YAML, JSON) and `LIVESTREAMD__SECTION__KEY` become one tree |
 //! | walk | `tree`, `suggest`, `fault` | keys are taken out by type; what is wrong or unknown is collected |
-//! | make | `resolve`, `credentials`, `streams`, `proxy`, `kafka_properties`, `address`, `topic` | the rules of each section |
+//! | make | `resolve`, `credentials`, `streams`, `proxy`, `tls`, `kafka_properties`, `address`, `topic` | the rules of each section |
 //! | | [`defaults`] | what holds when a key is not set, with the reason |
 //! | use | [`resolved`], [`secret`], [`summary()`] | what the daemon gets, how it reads a secret, what `check` shows |
 //!
@@ -27,6 +27,7 @@ mod suggest;
 mod summary;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tls;
 mod topic;
 mod tree;
 
@@ -41,6 +42,7 @@ pub use resolved::*;
 pub use secret::{SecretError, SecretFlaw};
 pub use source::Format;
 pub use summary::summary;
+pub use tls::{ClientFiles, TlsFileError, TlsFiles, TlsMaterial, TlsSettings};
 
 use fault::Report;
 use resolve::{Surroundings, resolve};

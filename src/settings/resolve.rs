@@ -19,6 +19,7 @@ use super::resolved::{
 };
 use super::secret;
 use super::streams::{self, Output, Upstream};
+use super::tls;
 use super::tree::{Found, Section};
 
 /// What a configuration refers to and does not hold.
@@ -73,8 +74,12 @@ fn settings(root: &mut Section<'_>, around: &Surroundings) -> Result<Settings, R
     let state_dir = root.text("state_dir");
     let shutdown_timeout = root.duration("shutdown_timeout", defaults::SHUTDOWN_TIMEOUTS);
     let credentials = credentials::take(root, around);
-    let (upstream, proxy) = root.section("upstream", |section| {
-        (Upstream::take(section), proxy::take(section, around))
+    let (upstream, proxy, tls) = root.section("upstream", |section| {
+        (
+            Upstream::take(section),
+            proxy::take(section, around),
+            tls::take(section, around),
+        )
     });
     let (kafka, output) = root.section("kafka", |section| (kafka(section, around), Output::take(section)));
     let journal = root.section("journal", journal);
@@ -95,6 +100,7 @@ fn settings(root: &mut Section<'_>, around: &Surroundings) -> Result<Settings, R
         ),
         shutdown_timeout: shutdown_timeout?.map_or(defaults::SHUTDOWN_TIMEOUT, |found| found.value),
         proxy: proxy?,
+        tls: tls?,
         kafka: kafka?,
         journal: journal?,
         quarantine: quarantine?,

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::proxy::ProxySettings;
+use super::tls::TlsSettings;
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     /// How connections to the service and to token endpoints leave this machine (`upstream.proxy`).
     pub proxy: ProxySettings,
+    /// Files for TLS, shared by all streams and credentials (`[upstream.tls]`).
+    pub tls: TlsSettings,
     /// The Kafka side (`[kafka]`).
     pub kafka: KafkaSettings,
     /// The journal (`[journal]`).

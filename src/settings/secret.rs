@@ -112,7 +112,7 @@ pub(super) fn check_user_and_password(text: &str) -> Result<(), SecretFlaw> {
     }
 }
 
-/// Where the secret file `name` is: as it says if it is absolute, else in the directory that the service manager gave, else beside the
+/// Where the file `name` is (a secret, or one for TLS): as it says if it is absolute, else in the directory that the service manager gave, else beside the
 /// configuration. The error says where it was looked for.
 pub(super) fn locate(name: &str, credentials_directory: Option<&Path>, base_dir: &Path) -> Result<PathBuf, String> {
     let name = Path::new(name);

@@ -100,6 +100,14 @@ const TOP: [(&str, Shape); 11] = [
     ("streams", Shape::Named),
 ];
 
+/// Sections in a section: (where it stands, its key).
+const SUBSECTIONS: [(&str, &str); 1] = [("upstream", "tls")];
+
+/// Whether `key` is a section of keys in the section `head`.
+pub(super) fn is_subsection(head: &str, key: &str) -> bool {
+    SUBSECTIONS.contains(&(head, key))
+}
+
 /// The shape of a top-level key, if there is such a key.
 pub(super) fn shape_of(key: &str) -> Option<Shape> {
     TOP.iter().find(|(known, _)| *known == key).map(|(_, shape)| *shape)
@@ -199,7 +207,7 @@ fn prune(tree: Map<String, Value>, report: &mut Report) -> Map<String, Value> {
             }
             Some(Shape::Value) => value,
             Some(Shape::Section) => match table(&place, value, report) {
-                Some(section) => section.into(),
+                Some(section) => with_subsections(&key, section, report).into(),
                 None => continue,
             },
             Some(Shape::Named) => match table(&place, value, report) {
@@ -214,6 +222,17 @@ fn prune(tree: Map<String, Value>, report: &mut Report) -> Map<String, Value> {
         kept.insert(key, value);
     }
     kept
+}
+
+fn with_subsections(head: &str, mut section: Map<String, Value>, report: &mut Report) -> Map<String, Value> {
+    for (_, key) in SUBSECTIONS.iter().filter(|(above, _)| *above == head) {
+        if let Some(value) = section.remove(*key)
+            && let Some(below) = table(&Place::file(format!("{head}.{key}")), value, report)
+        {
+            section.insert((*key).to_owned(), below.into());
+        }
+    }
+    section
 }
 
 fn named(key: &str, sections: Map<String, Value>, report: &mut Report) -> Map<String, Value> {

@@ -164,6 +164,7 @@ fn draft(
     };
     let report_suite = section.parsed("report_suite", "text in quotes", report_suite);
     proxy::refuse_in_stream(section);
+    section.refuse("tls", "stands in [upstream] only, as [upstream.tls]: streams share their token endpoints, and so their TLS; move it there");
     let own = Upstream::take(section);
     let own_bucket = matches!(own.smoothing_bucket_size, Ok(Some(_)));
     let upstream = own.over(upstream);

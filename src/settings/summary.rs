@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 
 use super::proxy::{self, Shown};
 use super::resolved::{DedupMode, Grant, LogFormat, MessageKey, SecretSource, Settings, StreamSettings};
+use super::tls::{ClientFiles, TlsSettings};
 
 /// The settings for a person to read, several lines, each ended.
 pub fn summary(settings: &Settings) -> String {
@@ -19,6 +20,7 @@ pub fn summary(settings: &Settings) -> String {
 
 fn write(out: &mut String, settings: &Settings) -> fmt::Result {
     writeln!(out, "state_dir     {}", settings.state_dir.display())?;
+    write_tls(out, &settings.tls)?;
     writeln!(out, "kafka         {}", settings.kafka.brokers)?;
     if !settings.kafka.properties.is_empty() {
         let names: Vec<&str> = settings.kafka.properties.keys().map(String::as_str).collect();
@@ -59,6 +61,22 @@ fn write_proxy(out: &mut String, shown: &Shown) -> fmt::Result {
     }
     if !shown.direct.is_empty() {
         writeln!(out, "  direct      {}", shown.direct.join(", "))?;
+    }
+    Ok(())
+}
+
+fn write_tls(out: &mut String, tls: &TlsSettings) -> fmt::Result {
+    write!(out, "tls           trusts the authorities of this machine")?;
+    match &tls.ca_file {
+        Some(path) => writeln!(out, " and of {}", path.display())?,
+        None => writeln!(out)?,
+    }
+    if let Some(ClientFiles { certificate, key }) = &tls.client {
+        let (certificate, key) = (certificate.display(), key.display());
+        writeln!(
+            out,
+            "              shows the certificate {certificate}, with the key {key}"
+        )?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::settings::{load, summary};
 const EXAMPLE: &str = include_str!("../../../config/livestreamd.toml");
 
 /// Every key of the configuration; in a named section, as of an example.
-const KEYS: [&str; 40] = [
+const KEYS: [&str; 44] = [
     "state_dir",
     "shutdown_timeout",
     "client_id",
@@ -31,6 +31,10 @@ const KEYS: [&str; 40] = [
     "proxy",
     "proxy_credentials_file",
     "no_proxy",
+    "tls",
+    "ca_file",
+    "client_certificate_file",
+    "client_key_file",
     "brokers",
     "topic",
     "dead_letter_topic",

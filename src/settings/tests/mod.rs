@@ -10,6 +10,7 @@ mod refused_credentials;
 mod refused_kafka;
 mod refused_streams;
 mod sources;
+mod tls;
 
 use std::path::Path;
 
