@@ -41,6 +41,9 @@ fn checked(args: &CheckArgs) -> Result<usize, ExitCode> {
         tell(format_args!("warning: {warning}"));
     }
     answer(summary(&settings))?;
+    for line in settings.tls.contents() {
+        answer(line)?;
+    }
     if args.connect {
         block_on(connect(&settings))?
     } else {
@@ -51,7 +54,7 @@ fn checked(args: &CheckArgs) -> Result<usize, ExitCode> {
 /// Asks everybody, says what each answered, and returns how many faults there were.
 async fn connect(settings: &Settings) -> Result<usize, ExitCode> {
     let mut faults = 0;
-    let connector = Arc::new(Dialer::new([]).through(settings.proxy.clone()));
+    let connector = Arc::new(Dialer::new(&settings.tls, []).through(settings.proxy.clone()));
     for credential in credentials(settings) {
         let name = credential.name.clone();
         let source = TokenSource::new(credential, connector.clone(), TOKEN_TIMEOUT, TOKEN_TIMEOUT);

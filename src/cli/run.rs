@@ -50,7 +50,7 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
         Err(error) => return failure(&error),
     };
     let outcome = block_on(async {
-        let dialer = Dialer::new([]).through(settings.proxy.clone());
+        let dialer = Dialer::new(&settings.tls, []).through(settings.proxy.clone());
         if let Some(fault) = dialer.tls_fault() {
             tracing::warn!("no https connection can be made: {fault}");
         }

@@ -208,7 +208,8 @@ async fn run_in_one_process(args: &DemoArgs, shutdown: impl Future<Output = ()>)
         .await
         .context("cannot start the simulated service")?;
     let settings = settings(&simulator, &kafka, &state_dir.path)?;
-    let daemon = Daemon::start(settings, Dialer::new([])).await?;
+    let dialer = Dialer::new(&settings.tls, []);
+    let daemon = Daemon::start(settings, dialer).await?;
     let progress = report::Progress::new(!args.json, args.faults, COOLDOWN);
 
     let started = Instant::now();

@@ -126,6 +126,10 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
 
+    /// Turn away who has no client certificate of an authority in this file (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_client_ca: Option<PathBuf>,
+
     /// The host to name in URLs, if it is not the address listened on
     #[arg(long, value_name = "HOST")]
     pub public_host: Option<String>,
@@ -224,6 +228,7 @@ impl SimulateArgs {
                 .tls_cert
                 .zip(self.tls_key)
                 .map(|(certificate, key)| TlsIdentity::Pem { certificate, key }),
+            tls_client_ca: self.tls_client_ca,
             seed: self.seed,
             streams: self.streams.into_iter().map(named).collect(),
             tokens: TokenRules {
@@ -372,6 +377,7 @@ mod tests {
             &["--fault-at=reset"],
             &["--client-id=me"],
             &["--tls-cert=x"],
+            &["--tls-client-ca=x"],
             &["--close-at-total"],
         ] {
             assert!(

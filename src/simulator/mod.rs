@@ -108,7 +108,11 @@ impl Simulator {
     /// Listens, and serves from now on, on the runtime that this is called on. Errors name the address, file or stream.
     pub async fn start(settings: SimulatorSettings) -> io::Result<Running> {
         check(&settings)?;
-        let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
+        let tls = settings
+            .tls
+            .as_ref()
+            .map(|identity| tls::acceptor(identity, settings.tls_client_ca.as_deref()))
+            .transpose()?;
         let file = match &settings.ledger_file {
             Some(path) => Some(LedgerFile::create(path).await?),
             None => None,

@@ -17,6 +17,8 @@ pub struct SimulatorSettings {
     pub public_host: Option<String>,
     /// TLS on both listeners, or plain HTTP.
     pub tls: Option<TlsIdentity>,
+    /// With TLS, who has no client certificate of an authority in this file (PEM) is turned away.
+    pub tls_client_ca: Option<PathBuf>,
     /// The same seed makes the same hits, and the same choices.
     pub seed: u64,
     /// The streams, by different names.
@@ -45,6 +47,7 @@ impl Default for SimulatorSettings {
             second_listen: None,
             public_host: None,
             tls: None,
+            tls_client_ca: None,
             seed: 1,
             streams: Vec::new(),
             tokens: TokenRules::default(),

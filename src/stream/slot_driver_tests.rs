@@ -469,3 +469,34 @@ async fn a_reset_that_was_answered_is_not_sent_again_although_the_disk_did_not_t
     assert_eq!(world.asked_reset().await.0, None);
     assert_eq!(world.lease()["reset"]["to"], "largest", "the next write has it");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_fails_for_a_while_costs_backoffs_and_no_cooldown() {
+    use crate::upstream::testing::Connect;
+    const DNS: &str =
+        "livestream.adobe.net:443: DNS has no answer for livestream.adobe.net: Temporary failure in name resolution";
+    let mut world = World::new(1 << 20);
+    world.network.plan([const { Connect::Refused(DNS) }; 4]);
+    let began = Instant::now();
+    let (switch, driver) = world.start();
+    let cannot = world.state(|state| {
+        matches!(
+            state,
+            State::Waiting {
+                why: Why::Unreached(_),
+                ..
+            }
+        )
+    });
+    let State::Waiting { why, .. } = cannot.await else {
+        unreachable!()
+    };
+    assert!(why.to_string().ends_with(DNS), "{why}");
+    // 1, 2, 4 and 8 s, each with its jitter; a cooldown would be a minute.
+    let (at, io) = world.serve().await;
+    assert_between(at - began, 15, 19);
+    world.state(is_streaming).await;
+    drop(io);
+    switch.stop();
+    driver.await.unwrap();
+}

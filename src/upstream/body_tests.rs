@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::super::testing::{self, Network, Service, network};
 use super::super::{Answer, ConnectError, Connector, Dialer, StreamRequest, Target, open};
 use super::*;
+use crate::settings::TlsSettings;
 
 const GZIP_CHUNKED: &str = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n";
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -294,7 +295,7 @@ async fn a_reset_is_told_in_the_words_of_the_system() {
         stream.set_zero_linger().unwrap();
     });
     let request = StreamRequest::new(&testing::stream(&url), testing::access_token("t"), None);
-    let Ok(Answer::Streaming(mut body)) = open(&Dialer::new([]), &request).await else {
+    let Ok(Answer::Streaming(mut body)) = open(&Dialer::new(&TlsSettings::default(), []), &request).await else {
         panic!()
     };
     assert_eq!(body.next().await, Drained::Records("a\r\n".into()));

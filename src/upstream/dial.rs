@@ -1,36 +1,24 @@
-//! The real connector: happy eyeballs, TCP keep-alive, the way through a proxy, and TLS against the machine's own list of authorities.
+//! The real connector: TCP, the way through a proxy, and TLS.
 //!
-//! A dead peer is found by the kernel (protocol notes, section 5): a silent one by keep-alive probes, one that acknowledges
-//! nothing by the user timeout. Neither ends a connection that is merely quiet.
+//! [`Tcp`] finds addresses and dead peers, [`proxy`] a way through, [`Tls`] knows whom to trust; here they are put together.
 
 use std::time::Duration;
 
-use hyper_util::client::legacy::connect::HttpConnector;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tower_service::Service as _;
 
 use super::connector::{ConnectError, Connector, Scheme, Target};
-use super::printable::chain;
+use super::names::Names;
 use super::proxy;
 use super::socket::Socket;
-use super::tls::{describe_tls, server_name, tls_client};
-use crate::settings::{Proxy, ProxyScheme, ProxySettings, Route};
+use super::tcp::Tcp;
+use super::tls::{Side, Tls};
+use crate::settings::{Proxy, ProxyScheme, ProxySettings, Route, TlsSettings};
 
-/// Silence after which the first keep-alive probe goes out: often enough for the NAT tables and load balancers that forget an
-/// idle connection after a minute or more.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
-/// Time between unanswered probes.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// Unanswered probes until the peer counts as dead: one minute of silence and lost probes in all.
-const KEEPALIVE_PROBES: u32 = 3;
-/// How long sent bytes may stay unacknowledged.
-const USER_TIMEOUT: Duration = Duration::from_mins(1);
-/// So many percent of the time for a whole connect go to TCP, shared out among the addresses of a name: one dead address leaves
-/// time for the others, and all of them for the TLS handshake.
+/// So many percent of the time for a whole connect go to DNS and TCP, the latter shared out among the addresses of a name: one dead address
+/// leaves time for the others, and all of them for the TLS handshake.
 const TCP_PERCENT: u32 = 80;
-/// The same for TCP to a proxy, which is near, but has to connect in its turn.
+/// The same for a proxy, which is near, but has to connect in its turn.
 const PROXY_TCP_PERCENT: u32 = 40;
 /// So many percent go to the whole way through a proxy, TLS with it included. The rest is for TLS with the target; and who gives up
 /// here can say that it was the proxy.
@@ -39,26 +27,18 @@ const PROXY_PERCENT: u32 = 90;
 /// Connects over TCP, through a proxy if one is set for the target, and over TLS if the target asks for it.
 #[derive(Clone)]
 pub struct Dialer {
-    tcp: HttpConnector,
+    tcp: Tcp,
     proxies: ProxySettings,
-    /// Or why there can be no TLS: then plain loopback streams still work.
-    tls: Result<TlsConnector, String>,
+    tls: Tls,
 }
 
 impl Dialer {
-    /// A dialer that trusts the machine's authorities, and `extra_roots`.
-    pub fn new(extra_roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(KEEPALIVE_IDLE));
-        tcp.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
-        tcp.set_keepalive_retries(Some(KEEPALIVE_PROBES));
-        #[cfg(target_os = "linux")]
-        tcp.set_tcp_user_timeout(Some(USER_TIMEOUT));
+    /// A dialer that trusts the machine's authorities, those that `tls` names, and `extra_roots`. Blocks for as long as the file system does.
+    pub fn new(tls: &TlsSettings, extra_roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
         Self {
-            tcp,
+            tcp: Tcp::new(Names::of_the_system()),
             proxies: ProxySettings::default(),
-            tls: tls_client(extra_roots).map(TlsConnector::from),
+            tls: Tls::new(tls.clone(), extra_roots),
         }
     }
 
@@ -69,37 +49,11 @@ impl Dialer {
     }
 
     /// Why no TLS connection will be possible, if so. Worth a word at the start, before the first attempt fails for it.
-    pub fn tls_fault(&self) -> Option<&str> {
-        self.tls.as_ref().err().map(String::as_str)
+    pub fn tls_fault(&self) -> Option<String> {
+        self.tls.fault()
     }
 
-    /// TCP within `limit`.
-    async fn connect_tcp(&self, target: &Target, limit: Duration) -> Result<Socket, ConnectError> {
-        // The scheme is http even for TLS: this connector makes the TCP half only.
-        let uri = format!("http://{target}/")
-            .parse()
-            .map_err(|error| ConnectError(format!("{target}: {error}")))?;
-        let mut tcp = self.tcp.clone();
-        tcp.set_connect_timeout(Some(limit));
-        let stream = tcp
-            .call(uri)
-            .await
-            .map_err(|error| ConnectError(format!("{target}: {}", chain(&error))))?;
-        Ok(Socket::Plain(stream.into_inner()))
-    }
-
-    /// TLS for `target`, if it asks for it. Whether there can be any is known before anything goes out.
-    fn tls_for(&self, target: &Target) -> Result<Option<Tls<'_>>, ConnectError> {
-        match target.scheme {
-            Scheme::Http => Ok(None),
-            Scheme::Https => Ok(Some(Tls {
-                connector: self.tls.as_ref().map_err(|fault| ConnectError(fault.clone()))?,
-                name: server_name(&target.host)?,
-            })),
-        }
-    }
-
-    /// A way to `target` through `proxy`.
+    /// A way to `target` through `proxy`, which sees no certificate of ours.
     async fn tunnel(&self, proxy: &Proxy, target: &Target, limit: Duration) -> Result<Socket, ConnectError> {
         let at = Target {
             scheme: match proxy.scheme {
@@ -109,17 +63,18 @@ impl Dialer {
             host: proxy.host.clone(),
             port: proxy.port,
         };
-        let tls = self.tls_for(&at)?;
         let of_proxy = |ConnectError(why)| ConnectError(format!("the proxy {why}"));
         let opened = async {
+            let tls = match at.scheme {
+                Scheme::Http => None,
+                Scheme::Https => Some(self.tls.current().await.map_err(ConnectError)?),
+            };
             let credentials = proxy::credentials(proxy).await?;
-            let socket = self
-                .connect_tcp(&at, limit / 100 * PROXY_TCP_PERCENT)
-                .await
-                .map_err(of_proxy)?;
+            let tcp = self.tcp.connect(&at, limit / 100 * PROXY_TCP_PERCENT).await;
+            let socket = Socket::Plain(tcp.map_err(of_proxy)?);
             let socket = match tls {
                 None => socket,
-                Some(tls) => tls.over(socket, &at).await.map_err(of_proxy)?,
+                Some(sides) => handshake(&sides.proxy, &at, socket).await.map_err(of_proxy)?,
             };
             proxy::open(socket, proxy, target, credentials.as_ref()).await
         };
@@ -132,8 +87,7 @@ impl Dialer {
             ProxyScheme::Https => ", and speaks TLS",
         };
         Err(ConnectError(format!(
-            "the proxy {at} has not connected us to {target} within {limit:?}: ask who runs it whether it can{and_tls}, or raise \
-             connect_timeout"
+            "the proxy {at} has not connected us to {target} within {limit:?}: ask who runs it whether it can{and_tls}, or raise connect_timeout"
         )))
     }
 }
@@ -142,36 +96,33 @@ impl Connector for Dialer {
     type Io = Socket;
 
     async fn connect(&self, target: &Target, limit: Duration) -> Result<Socket, ConnectError> {
-        let tls = self.tls_for(target)?;
+        // Whether there can be TLS at all is known before anything goes out.
+        let tls = match target.scheme {
+            Scheme::Http => None,
+            Scheme::Https => Some(self.tls.current().await.map_err(ConnectError)?),
+        };
         let proxy = match self.proxies.route(&target.host, target.port) {
             Route::Direct(_) => None,
             Route::Through(proxy) => Some(proxy),
         };
         let socket = match proxy {
-            None => self.connect_tcp(target, limit / 100 * TCP_PERCENT).await?,
+            None => Socket::Plain(self.tcp.connect(target, limit / 100 * TCP_PERCENT).await?),
             Some(proxy) => self.tunnel(proxy, target, limit).await?,
         };
-        let Some(tls) = tls else { return Ok(socket) };
-        tls.over(socket, target).await.map_err(|ConnectError(why)| match proxy {
+        let Some(sides) = tls else { return Ok(socket) };
+        let secured = handshake(&sides.service, target, socket).await;
+        secured.map_err(|ConnectError(why)| match proxy {
             None => ConnectError(why),
             Some(proxy) => ConnectError(format!("{why} (through the proxy {})", proxy.address())),
         })
     }
 }
 
-/// What TLS with one host takes.
-struct Tls<'a> {
-    connector: &'a TlsConnector,
-    name: ServerName<'static>,
-}
-
-impl Tls<'_> {
-    /// TLS with `target` over `socket`, which leads to it.
-    async fn over(self, socket: Socket, target: &Target) -> Result<Socket, ConnectError> {
-        let stream = self.connector.connect(self.name, socket).await;
-        let stream = stream.map_err(|error| ConnectError(format!("{target}: {}", describe_tls(&error))))?;
-        Ok(Socket::Tls(Box::new(stream)))
-    }
+/// TLS with `target` over `socket`, which leads to it.
+async fn handshake(side: &Side, target: &Target, socket: Socket) -> Result<Socket, ConnectError> {
+    let stream = side.handshake(&target.host, socket).await;
+    let stream = stream.map_err(|why| ConnectError(format!("{target}: {why}")))?;
+    Ok(Socket::Tls(Box::new(stream)))
 }
 
 #[cfg(test)]
@@ -253,7 +204,7 @@ mod tests {
     async fn a_certificate_of_a_known_authority_is_accepted_and_only_http_1_1_is_agreed_on() {
         let authority = authority("known");
         let (port, server) = serve(&authority, "127.0.0.1", false).await;
-        let dialer = Dialer::new([authority.certificate.clone()]);
+        let dialer = Dialer::new(&TlsSettings::default(), [authority.certificate.clone()]);
         assert_eq!(dialer.tls_fault(), None);
         let mut socket = dialer.connect(&target(Scheme::Https, port), LIMIT).await.unwrap();
         socket.write_all(b"hello").await.unwrap();
@@ -283,7 +234,7 @@ mod tests {
             ),
         ] {
             let (port, _server) = serve(issuer, name, expired).await;
-            let dialer = Dialer::new([known.certificate.clone()]);
+            let dialer = Dialer::new(&TlsSettings::default(), [known.certificate.clone()]);
             let error = dialer
                 .connect(&target(Scheme::Https, port), LIMIT)
                 .await
@@ -304,7 +255,7 @@ mod tests {
             let (mut stream, _) = listener.accept().await.unwrap();
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         });
-        let dialer = Dialer::new([authority("known").certificate]);
+        let dialer = Dialer::new(&TlsSettings::default(), [authority("known").certificate]);
         let error = dialer
             .connect(&target(Scheme::Https, port), LIMIT)
             .await
@@ -328,7 +279,7 @@ mod tests {
         }
         let began = std::time::Instant::now();
         let limit = Duration::from_secs(1);
-        let error = Dialer::new([])
+        let error = Dialer::new(&TlsSettings::default(), [])
             .connect(&target(Scheme::Http, address.port()), limit)
             .await
             .unwrap_err()
@@ -343,7 +294,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        let error = Dialer::new([])
+        let error = Dialer::new(&TlsSettings::default(), [])
             .connect(&target(Scheme::Http, port), LIMIT)
             .await
             .unwrap_err()

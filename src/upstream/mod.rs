@@ -5,8 +5,9 @@
 //! | [`connector`] | where sockets come from: [`Connector`], the one seam that tests replace |
 //! | [`dial`] | the real one: [`Dialer`], TCP, proxy and TLS |
 //! | [`socket`] | what it makes: a connected socket in its layers |
+//! | `names`, `tcp` | addresses of a name; sockets that notice a dead peer |
 //! | [`proxy`] | a way through an HTTP proxy |
-//! | `tls` | whom TLS trusts, and what a failed handshake means |
+//! | `tls`, `rotation`, `tls_fault` | whom TLS trusts and what it shows; files that change; what a failed handshake means |
 //! | [`activity`] | what the socket did: bytes, the last read, how it ended |
 //! | [`token`] | [`TokenSource`]: one access token per credential, shared |
 //! | `ims` | one fetch of a token |
@@ -31,14 +32,18 @@ mod exchange;
 mod ims;
 #[cfg(test)]
 mod injection_tests;
+mod names;
 mod printable;
 pub mod proxy;
 pub mod redirect;
 pub mod request;
+mod rotation;
 pub mod socket;
+mod tcp;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tls;
+mod tls_fault;
 pub mod token;
 
 pub use activity::Activity;

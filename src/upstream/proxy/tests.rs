@@ -11,7 +11,7 @@ use url::Host;
 use super::super::connector::{Connector as _, Scheme};
 use super::super::{Dialer, testing};
 use super::*;
-use crate::settings::{ProxyScheme, ProxySettings};
+use crate::settings::{ProxyScheme, ProxySettings, TlsSettings};
 
 const SECRET: &str = "user:s3cr3t-pass";
 const ENCODED: &str = "dXNlcjpzM2NyM3QtcGFzcw==";
@@ -267,7 +267,7 @@ async fn listen(answer: &'static str) -> (u16, JoinHandle<Vec<String>>, Arc<toki
 fn dialer(proxy: Proxy) -> Dialer {
     // Some authority: a machine may have none.
     let authority = rcgen::generate_simple_self_signed(Vec::new()).unwrap();
-    Dialer::new([authority.cert.der().clone()]).through(ProxySettings {
+    Dialer::new(&TlsSettings::default(), [authority.cert.der().clone()]).through(ProxySettings {
         proxy: Some(Arc::new(proxy)),
         ..ProxySettings::default()
     })

@@ -7,7 +7,7 @@ use livestreamd::lifecycle::{Unreached, Why};
 use livestreamd::simulator::{Running, Simulator, SimulatorSettings, TlsIdentity};
 
 use super::trial::{Config, quiet};
-use crate::support::authority::Authority;
+use crate::support::certificates::Authority;
 use crate::support::logs;
 use crate::support::proxy::{ConnectProxy, NAME};
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use livestreamd::lifecycle::{State, Unreached, Why};
@@ -10,7 +11,7 @@ use livestreamd::simulator::{
 };
 
 use super::trial::{COOLDOWN, Config, all_at_once, assert_waited, attempt, quiet};
-use crate::support::authority::Authority;
+use crate::support::certificates::Authority;
 
 async fn simulate_with(identity: TlsIdentity, stream: SimulatedStream) -> Running {
     let settings = SimulatorSettings {
@@ -199,4 +200,93 @@ async fn a_service_that_speaks_no_tls_is_explained() {
     );
     trial.finish().await;
     assert_eq!(plain.ledger().summary().accepts, 0);
+}
+
+/// A simulator that lets in who has a certificate of these clients.
+async fn simulate_for(clients: &Path, authority: &Authority, stream: &str) -> Running {
+    let settings = SimulatorSettings {
+        tls: Some(authority.issue(&["127.0.0.1"], false)),
+        tls_client_ca: Some(clients.to_owned()),
+        ..SimulatorSettings::with_stream(quiet(stream))
+    };
+    Simulator::start(settings.with_cooldown(COOLDOWN)).await.unwrap()
+}
+
+const fn is_unreached(state: &State) -> bool {
+    matches!(
+        state,
+        State::Waiting {
+            why: Why::Unreached(_),
+            ..
+        }
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_certificate_lets_the_daemon_in_and_is_read_again_when_it_changes() {
+    let [authority, clients, strangers] = ["own", "clients", "strangers"].map(Authority::new);
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name);
+    std::fs::write(file("ca.pem"), authority.pem()).unwrap();
+    std::fs::write(file("clients.pem"), clients.pem()).unwrap();
+    let show = |by: &Authority| {
+        let (certificate, key) = by.client();
+        std::fs::write(file("client.pem"), certificate).unwrap();
+        std::fs::write(file("client.key"), key).unwrap();
+    };
+    show(&clients);
+    let simulator = simulate_for(&file("clients.pem"), &authority, "mutual").await;
+    let mut config = Config::new().await;
+    writeln!(
+        config.upstream,
+        "[upstream.tls]\nca_file = {:?}\nclient_certificate_file = {:?}\nclient_key_file = {:?}",
+        file("ca.pem"),
+        file("client.pem"),
+        file("client.key")
+    )
+    .unwrap();
+    config.stream(&simulator, "mutual");
+    let trial = config.start().await;
+    let stream = trial.stream("mutual");
+    stream.streams().await;
+    simulator.burst("mutual", 5).unwrap();
+    stream.has_hits(5).await;
+
+    show(&strangers);
+    simulator.fault("mutual", StreamFault::Close { trailer: true }).unwrap();
+    let State::Waiting { why, .. } = stream.slot(0, "is not let in", is_unreached).await else {
+        unreachable!()
+    };
+    assert!(
+        why.to_string().contains("it does not accept our client certificate"),
+        "{why}"
+    );
+    show(&clients);
+    stream.streams().await;
+    simulator.burst("mutual", 5).unwrap();
+    stream.has_hits(10).await;
+    assert_eq!(trial.finish().await.judge(&simulator, "mutual").hits, 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_requires_a_client_certificate_says_so_before_a_request_goes_out() {
+    let authority = Authority::new("own");
+    let directory = tempfile::tempdir().unwrap();
+    let ca_file = directory.path().join("ca.pem");
+    std::fs::write(&ca_file, authority.pem()).unwrap();
+    let simulator = simulate_for(&ca_file, &authority, "closed").await;
+    let mut config = Config::new().await;
+    writeln!(config.upstream, "[upstream.tls]\nca_file = {ca_file:?}").unwrap();
+    config.stream_as("closed", &simulator.url("closed"), "access_token = \"ready-made\"", "");
+    let trial = config.start().await;
+    let State::Waiting { why, .. } = trial.stream("closed").slot(0, "is not let in", is_unreached).await else {
+        unreachable!()
+    };
+    let words = "it requires a client certificate";
+    assert!(
+        why.to_string().contains(words) && why.to_string().contains("upstream.tls.client_certificate_file"),
+        "{why}"
+    );
+    trial.finish().await;
+    assert_eq!(simulator.ledger().summary().accepts, 0);
 }

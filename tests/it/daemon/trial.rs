@@ -127,7 +127,7 @@ impl Config {
         );
         let loaded = load_str(&text, Format::Toml, [], dir.path());
         let settings = loaded.unwrap_or_else(|faults| panic!("{faults}\nin\n{text}")).settings;
-        let dialer = Dialer::new(self.roots).through(settings.proxy.clone());
+        let dialer = Dialer::new(&settings.tls, self.roots).through(settings.proxy.clone());
         let daemon = Daemon::start_resetting(settings, dialer, resets).await.unwrap();
         Trial {
             daemon,

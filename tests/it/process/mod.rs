@@ -11,6 +11,7 @@
 //! The other modules are the tests.
 
 mod backlog;
+mod certificates;
 mod chaos;
 mod child;
 mod commands;

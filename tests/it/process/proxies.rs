@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use super::child::{Ended, Livestreamd, path};
 use super::trial::Trial;
-use crate::support::authority::Authority;
+use crate::support::certificates::Authority;
 use crate::support::proxy::{ConnectProxy, NAME};
 
 const PASSWORD: &str = "open%20sesame";
@@ -38,7 +38,7 @@ async fn the_proxy_of_the_environment_is_shown_by_check_and_used_by_check_and_ru
     };
     let trial = Trial::start(settings, Duration::from_secs(60)).await;
     let proxy = ConnectProxy::start(None, Some(ENCODED)).await;
-    let roots = trial.scratch.write("roots.pem", &authority.pem);
+    let roots = trial.scratch.write("roots.pem", authority.pem());
     let address = proxy.address();
     let url = format!("http://Aladdin:{PASSWORD}@{address}");
     let with = |https_proxy| {

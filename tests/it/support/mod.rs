@@ -3,6 +3,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`kafka`] | [`kafka::shared`], the broker that all tests share, and [`kafka::Kafka`]: topics made, records read back |
+//! | [`certificates`] | an authority of a test's own, and what it issues |
 //! | [`broker`] | [`broker::Broker`]: a broker of a test's own, to be stopped, killed and started again |
 //! | [`operator`] | [`operator::Operator`]: a broker with accounts, rights and quotas, and who sets them |
 //! | [`authority`] | [`authority::Authority`]: who issues certificates |
@@ -14,8 +15,8 @@
 
 use std::time::{Duration, Instant};
 
-pub mod authority;
 pub mod broker;
+pub mod certificates;
 pub mod guarded;
 pub mod jars;
 pub mod kafka;

@@ -1,4 +1,4 @@
-//! An authority that issues certificates, known only to who is told of it.
+//! Certificates for tests.
 
 use livestreamd::simulator::TlsIdentity;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
@@ -8,8 +8,7 @@ use rustls::pki_types::CertificateDer;
 pub struct Authority {
     /// Its own.
     pub certificate: CertificateDer<'static>,
-    /// The same as PEM.
-    pub pem: String,
+    pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -28,6 +27,11 @@ impl Authority {
         }
     }
 
+    /// Its own, for a file.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
     /// An identity with these names, valid now or long ago.
     pub fn issue(&self, names: &[&str], expired: bool) -> TlsIdentity {
         let key = KeyPair::generate().unwrap();
@@ -41,5 +45,13 @@ impl Authority {
             chain: vec![certificate],
             key: key.serialize_der(),
         }
+    }
+
+    /// A client's certificate and key, for files.
+    pub fn client(&self) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["client.example".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (certificate.pem(), key.serialize_pem())
     }
 }
