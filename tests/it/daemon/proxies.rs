@@ -142,7 +142,7 @@ async fn what_is_wrong_with_tls_behind_or_at_the_proxy_is_told_apart() {
         ),
         (
             format!("http://{behind}"),
-            format!(" that this machine does not know (through the proxy {behind})"),
+            format!("set upstream.tls.ca_file to that (through the proxy {behind})"),
         ),
     ] {
         let mut config = Config::new().await;
