@@ -155,6 +155,7 @@ pub(super) async fn attempt(world: &World, attempt: Attempt<'_>, mut socket: Soc
 /// Keeps a connection open without another byte, until the client goes or the simulator stops.
 async fn hold(world: &World, stream: &Stream, number: u64, mut socket: Socket) {
     tokio::select! {
+        biased;
         Gone::Closed | Gone::Broken = socket.gone() => note_client_gone(world, stream, number).await,
         () = world.stopping() => {
             let at = world.ledger.now();

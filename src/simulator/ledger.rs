@@ -50,9 +50,14 @@ struct Book {
 
 impl Ledger {
     pub(super) fn new(limit: usize, file: Option<LedgerFile>) -> Self {
+        Self::since(SystemTime::now(), limit, file)
+    }
+
+    /// One that begins at this wall time.
+    pub(super) fn since(epoch: SystemTime, limit: usize, file: Option<LedgerFile>) -> Self {
         Self(Arc::new(Inner {
             started: Instant::now(),
-            epoch: SystemTime::now(),
+            epoch,
             limit,
             book: Mutex::default(),
             changes: watch::channel(0).0,

@@ -67,6 +67,8 @@ mod stream;
 mod tests;
 mod tls;
 mod token;
+#[cfg(test)]
+mod unlistened;
 mod vocabulary;
 mod wire;
 mod world;
@@ -88,13 +90,15 @@ pub use ledger::Ledger;
 pub use ledger_entries::{
     Accept, End, EndedBy, LedgerSummary, RecordEntry, RecordKind, TokenFetch, TokenSeen, fingerprint,
 };
-#[cfg(feature = "kafka")]
+#[cfg(any(test, feature = "kafka"))]
 pub(crate) use random::Random;
 pub use settings::{
     Api2, AtTotal, Backfill, BodyStyle, Chaos, LineEnd, PlannedFault, Rate, Redirect, RedirectTarget, SimulatedStream,
     SimulatorSettings, TlsIdentity, TokenRules,
 };
 pub use slots::Follows;
+#[cfg(test)]
+pub(crate) use socket::Pipe;
 
 use ledger_file::LedgerFile;
 use service::Listening;

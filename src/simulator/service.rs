@@ -92,7 +92,7 @@ async fn serve(
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%peer, %error, "no TCP_NODELAY");
     }
-    let mut socket = match tls {
+    let socket = match tls {
         None => Socket::Plain(tcp),
         Some(acceptor) => match timeout(HANDSHAKE, acceptor.accept(tcp)).await {
             Ok(Ok(tls)) => Socket::Tls(Box::new(tls)),
@@ -100,16 +100,23 @@ async fn serve(
             Err(_) => return tracing::debug!(%peer, "the TLS handshake took too long"),
         },
     };
+    tracing::debug!(%peer, "connected");
+    answer(world, listener, socket, at).await;
+}
+
+/// Answers the one request of a connection that was accepted at this time.
+pub(super) async fn answer(world: &World, listener: usize, mut socket: Socket, at: Duration) {
     let request = tokio::select! {
+        biased;
         () = world.stopping() => return,
         request = Request::read(&mut socket) => request,
     };
     let request = match request {
         Ok(request) => request,
-        Err(Unreadable::Nobody) => return tracing::debug!(%peer, "a connection without a request"),
+        Err(Unreadable::Nobody) => return tracing::debug!("a connection without a request"),
         Err(Unreadable::Status(status)) => return Answer::error(status, "unreadable request").send(socket).await,
     };
-    tracing::debug!(%peer, method = request.method, path = request.path, "request");
+    tracing::debug!(method = request.method, path = request.path, "request");
     route(world, listener, request, socket, at).await;
 }
 
@@ -172,6 +179,7 @@ async fn token(world: &World, request: &mut Request, socket: &mut Socket, at: Du
         Some(TokenFault::Garbage) => Answer::text(200, "<html>please sign in</html>"),
         Some(TokenFault::Slow(pause)) => {
             tokio::select! {
+                biased;
                 () = world.stopping() => return None,
                 _ = socket.gone() => return None,
                 () = sleep(pause) => world.tokens.answer(&body, world.ledger.now()),

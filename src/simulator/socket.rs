@@ -31,6 +31,15 @@ pub(super) enum Gone {
 pub(super) enum Socket {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    #[cfg(test)]
+    Piped(Box<dyn Pipe>),
+}
+
+/// One end of a connection in a network that a test made up.
+#[cfg(test)]
+pub(crate) trait Pipe: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Unpin {
+    /// Resets the connection: what the other end has not read yet may be lost to it.
+    fn reset(&mut self);
 }
 
 impl Socket {
@@ -86,15 +95,19 @@ impl Socket {
         let _ = match &mut self {
             Self::Plain(tcp) => tcp.shutdown().await,
             Self::Tls(tls) => tls.get_mut().0.shutdown().await,
+            #[cfg(test)]
+            Self::Piped(pipe) => pipe.shutdown().await,
         };
         self.closed_by_client().await
     }
 
     /// Resets the connection: what the client has not read yet is lost to it.
-    pub(super) fn reset(self) {
-        let tcp = match &self {
-            Self::Plain(tcp) => tcp,
+    pub(super) fn reset(mut self) {
+        let tcp = match &mut self {
+            Self::Plain(tcp) => &*tcp,
             Self::Tls(tls) => tls.get_ref().0,
+            #[cfg(test)]
+            Self::Piped(pipe) => return pipe.reset(),
         };
         if let Err(error) = tcp.set_zero_linger() {
             tracing::warn!(%error, "a connection could not be reset and is closed instead");
@@ -125,6 +138,8 @@ impl AsyncRead for Socket {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
+            #[cfg(test)]
+            Self::Piped(pipe) => Pin::new(pipe).poll_read(cx, buffer),
         }
     }
 }
@@ -134,6 +149,8 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+            #[cfg(test)]
+            Self::Piped(pipe) => Pin::new(pipe).poll_write(cx, bytes),
         }
     }
 
@@ -141,6 +158,8 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            #[cfg(test)]
+            Self::Piped(pipe) => Pin::new(pipe).poll_flush(cx),
         }
     }
 
@@ -148,6 +167,8 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            #[cfg(test)]
+            Self::Piped(pipe) => Pin::new(pipe).poll_shutdown(cx),
         }
     }
 }

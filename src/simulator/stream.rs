@@ -150,6 +150,7 @@ impl<'a> Connection<'a> {
                 .min();
             let wake = wake.map(|at| self.world.ledger.instant(at));
             tokio::select! {
+                biased;
                 () = self.world.stopping() => {}
                 _ = poke.changed() => {}
                 gone = self.socket.gone() => return Err(gone.into()),
@@ -244,6 +245,7 @@ impl<'a> Connection<'a> {
                 return Ok(Next::GoOn);
             }
             tokio::select! {
+                biased;
                 () = self.world.stopping() => {}
                 _ = poke.changed() => {}
                 gone = self.socket.gone() => return Err(gone.into()),
@@ -362,6 +364,7 @@ impl<'a> Connection<'a> {
             self.socket.send(byte).await?;
             if !pause.is_zero() {
                 tokio::select! {
+                    biased;
                     gone = self.socket.gone() => return Err(gone.into()),
                     () = sleep(pause) => {}
                 }
