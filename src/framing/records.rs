@@ -121,6 +121,16 @@ impl RecordSplitter {
         self.end = added.end;
     }
 
+    /// How much memory it takes.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.buffer.capacity()
+            + self
+                .skipping
+                .as_ref()
+                .map_or(0, |skipped| skipped.first_bytes.capacity())
+    }
+
     /// Whether there is something that should be taken before more comes in.
     pub fn is_due(&self) -> bool {
         let whole = self.whole - self.start;

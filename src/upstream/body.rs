@@ -16,8 +16,12 @@ use super::exchange::Link;
 use crate::framing::{CorruptGzip, Gunzip, Piece, RecordSplitter, TooLong};
 use crate::lifecycle::EndReason;
 
-/// After so many bytes that filled no batch (an endless record, inflated from next to nothing) others get a turn.
+/// After so many bytes that filled no batch (an endless record, inflated from next to nothing) others get a turn. What is whole by then
+/// is handed out first, so that a stop in that moment loses none of it.
 const YIELD_AFTER: usize = 1024 * 1024;
+
+/// What a step of the inflater counts for at least: one of which nothing comes takes its time too (an empty gzip member).
+const LEAST_WORK: usize = 4 * 1024;
 
 /// The body of a 200.
 pub struct Body<Io: AsyncRead + AsyncWrite + Unpin> {
@@ -114,11 +118,14 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Body<Io> {
             }
             if self.again || !self.input.is_empty() {
                 if worked >= YIELD_AFTER {
+                    if let Some(drained) = self.take() {
+                        return Poll::Ready(drained);
+                    }
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
                 match self.decode() {
-                    Ok(produced) => worked += produced,
+                    Ok(produced) => worked += produced.max(LEAST_WORK),
                     Err(damage) => self.end(EndReason::CorruptGzip(damage.to_string())),
                 }
                 continue;
@@ -193,3 +200,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> fmt::Debug for Body<Io> {
 #[cfg(test)]
 #[path = "body_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "hostile_tests.rs"]
+mod hostile_tests;

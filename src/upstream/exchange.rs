@@ -22,6 +22,9 @@ use crate::lifecycle::EndReason;
 /// The most that is read at once, and the longest response head.
 const READ_BUFFER: usize = 64 * 1024;
 
+/// The most headers of an answer. hyper's own default, but a promise of ours: a head is bounded in both ways.
+const MOST_HEADERS: usize = 100;
+
 /// An answer's body, and the connection that brings it.
 pub(super) struct Link<Io: AsyncRead + AsyncWrite + Unpin> {
     /// `None` once it is over; dropping it closes the socket.
@@ -43,6 +46,7 @@ pub(super) async fn exchange<Io: AsyncRead + AsyncWrite + Send + Unpin + 'static
     let (watched, activity) = Watched::new(io);
     let (mut sender, connection) = Builder::new()
         .max_buf_size(READ_BUFFER)
+        .max_headers(MOST_HEADERS)
         .handshake(TokioIo::new(watched))
         .await
         .map_err(|error| chain(&error))?;

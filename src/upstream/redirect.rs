@@ -9,6 +9,9 @@ use crate::settings::is_loopback;
 /// So many redirects are followed in one attempt.
 pub const MAX_HOPS: usize = 5;
 
+/// The longest name that DNS knows. A longer one leads nowhere, and would only fill our log.
+const LONGEST_HOST: usize = 253;
+
 /// Whether a status asks to go elsewhere with the same request.
 pub const fn is_redirect(status: u16) -> bool {
     matches!(status, 301 | 302 | 307 | 308)
@@ -66,13 +69,16 @@ pub fn follow(visited: &[Url], location: &[u8], trust: Trust<'_>) -> Result<Url,
     let target = std::str::from_utf8(location)
         .ok()
         .and_then(|location| from.join(location).ok());
+    let target = target.filter(|target| target.host_str().is_none_or(|host| host.len() <= LONGEST_HOST));
     let Some(mut target) = target else {
         let shown = printable(&String::from_utf8_lossy(location), &[]).unwrap_or_default();
         return Err(RedirectRefused::NotAUrl(shown));
     };
     target.set_fragment(None);
     let Some(host) = target.host() else {
-        return Err(RedirectRefused::Scheme(target.scheme().to_owned()));
+        return Err(RedirectRefused::Scheme(
+            printable(target.scheme(), &[]).unwrap_or_default(),
+        ));
     };
     let named = || target[url::Position::BeforeHost..url::Position::AfterPort].to_owned();
     if !target.username().is_empty() || target.password().is_some() {
@@ -87,7 +93,7 @@ pub fn follow(visited: &[Url], location: &[u8], trust: Trust<'_>) -> Result<Url,
         "https" => return Err(RedirectRefused::Untrusted(named())),
         "http" if from.scheme() == "http" && is_loopback(&target) && from.host().as_ref() == Some(&host) => {}
         "http" => return Err(RedirectRefused::Downgrade(named())),
-        other => return Err(RedirectRefused::Scheme(other.to_owned())),
+        other => return Err(RedirectRefused::Scheme(printable(other, &[]).unwrap_or_default())),
     }
     if visited.contains(&target) {
         return Err(RedirectRefused::Loop(named()));
@@ -306,6 +312,25 @@ mod tests {
             ),
             Err(RedirectRefused::NotAUrl(_))
         ));
+    }
+
+    /// Found by fuzzing: the host of a refused redirect was told in full, however long it was.
+    #[test]
+    fn what_is_told_of_a_refused_redirect_is_bounded() {
+        let long = "x".repeat(60_000);
+        for location in [
+            format!("https://{long}/"),
+            format!("https://{long}.adobe.net/"),
+            format!("https://{long}@adobe.net/"),
+            format!("{long}://adobe.net/"),
+            format!("{long}:y"),
+            format!("https://adobe.net:{long}/"),
+        ] {
+            let refused = from(HOME, &location).unwrap_err().to_string();
+            assert!(refused.len() < 500, "{} bytes", refused.len());
+        }
+        let longest = format!("https://{}adobe.net/", "abc.".repeat(61));
+        assert_eq!(from(HOME, &longest), Ok(longest));
     }
 
     #[test]
