@@ -7,6 +7,8 @@
 //! | [`revival`] | starts a task again that panicked |
 //! | [`stop`] | the word to stop, for all who wait |
 
+#[cfg(test)]
+mod emulation;
 pub mod reading;
 pub mod revival;
 pub mod slot_driver;
