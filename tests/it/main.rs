@@ -10,6 +10,7 @@
 mod broker;
 mod daemon;
 mod guarantees;
+mod hostile;
 mod layering;
 mod process;
 mod support;
