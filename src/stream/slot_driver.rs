@@ -214,7 +214,7 @@ impl<C: Connector> Drive<C> {
         let work = async {
             match pending {
                 Pending::Wait(until) => {
-                    tokio::time::sleep(until.since(self.driver.clock.now())).await;
+                    self.driver.clock.sleep_until(until).await;
                     Event::Tick
                 }
                 Pending::LeaseOutcome(outcome) => outcome,

@@ -1,16 +1,19 @@
 //! The driver with its real waits, in virtual time: a service in memory, a lease on a real disk.
 
 use std::io::Write as _;
+use std::sync::Mutex;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::*;
+use crate::clock::Sleep;
 use crate::journal::batch::HEADER_BYTES;
 use crate::journal::{DEFAULT_CURSOR, Position};
 use crate::lifecycle::{BootId, EndReason, Why};
@@ -30,15 +33,47 @@ fn record() -> Vec<u8> {
     [format!("{:x}\r\n", member.len()).as_bytes(), &member, b"\r\n"].concat()
 }
 
-/// tokio's clock, which stands still unless everybody waits.
+/// tokio's clock, which stands still unless everybody waits. Wall time may leap, and the machine be suspended.
 struct VirtualClock {
     began: Instant,
     boot: BootId,
+    suspended: Mutex<Duration>,
+    /// What the wall clock says more than it did at first.
+    wall_leap: Mutex<i64>,
+    woken: Notify,
+}
+
+impl VirtualClock {
+    fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            boot: BootId::known("this"),
+            suspended: Mutex::default(),
+            wall_leap: Mutex::default(),
+            woken: Notify::new(),
+        }
+    }
 }
 
 impl Clock for VirtualClock {
     fn now(&self) -> Moment {
-        Moment::from_secs(1_000_000) + self.began.elapsed()
+        Moment::from_secs(1_000_000) + self.began.elapsed() + *self.suspended.lock().unwrap()
+    }
+
+    fn sleep_until(&self, at: Moment) -> Sleep<'_> {
+        Box::pin(async move {
+            loop {
+                let woken = self.woken.notified();
+                let rest = at.since(self.now());
+                if rest.is_zero() {
+                    return;
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(rest) => {}
+                    () = woken => {}
+                }
+            }
+        })
     }
 
     fn boot(&self) -> &BootId {
@@ -46,7 +81,8 @@ impl Clock for VirtualClock {
     }
 
     fn wall(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + self.now().0
+        let since_epoch = self.now().0.as_millis() as i64 + 1000 * (800_000_000 + *self.wall_leap.lock().unwrap());
+        SystemTime::UNIX_EPOCH + Duration::from_millis(since_epoch as u64)
     }
 }
 
@@ -67,10 +103,7 @@ impl World {
         let (network, service) = network(64 * 1024);
         Self {
             dir: tempfile::tempdir().unwrap(),
-            clock: Arc::new(VirtualClock {
-                began: Instant::now(),
-                boot: BootId::known("this"),
-            }),
+            clock: Arc::new(VirtualClock::new()),
             network,
             service,
             journal: Arc::new(Journal::in_memory(journal_bytes)),

@@ -58,6 +58,8 @@ struct State {
 #[derive(Clone, Debug)]
 struct Cached {
     token: AccessToken,
+    /// This and the expiry are on a clock that stands still while the machine is suspended: after that a token may have expired unnoticed.
+    /// Then the service answers 401, and the one retry with a fresh token mends it.
     renew_at: Instant,
     /// `None` for a ready-made token.
     expires_at: Option<Instant>,
