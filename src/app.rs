@@ -124,6 +124,8 @@ impl Daemon {
                 stream = &*status.name,
                 connects = counts.connects,
                 disconnects = counts.disconnects,
+                gaps_possible = counts.gaps_possible,
+                gaps_probable = counts.gaps_probable,
                 hits = counts.hits,
                 delivered = counts.delivered,
                 dead_letters = counts.dead_letters.total(),

@@ -5,12 +5,14 @@
 //!
 //! ```json
 //! {"version":1,"url":"https://…","slot":0,"phase":"closed","not_before":81234567,"failures":0,
-//!  "boot_id":"1d4f…","boottime":81174567,"wall":"2026-11-21T09:00:00Z"}
+//!  "boot_id":"1d4f…","boottime":81174567,"wall":"2026-11-21T09:00:00.123Z",
+//!  "last_alive":{"boot_id":"1d4f…","boottime":81174321,"wall":"2026-11-21T08:59:59.877Z"}}
 //! ```
 //!
 //! `"reset":{"to":"smallest","wall":"…"}` is there after a reset on purpose that the service has answered ([`ResetDone`]).
 //!
 //! `not_before` and `boottime` (when it was written) are milliseconds since the boot that `boot_id` names; `wall` is for people.
+//! `last_alive` (when a connection last lived, if one ever did) and the file's time of modification are for gap reports ([`trace`]).
 //! A file that cannot be read, or is of a newer version, asks for a whole cooldown.
 
 use std::collections::HashMap;
@@ -24,11 +26,15 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, since_epoch};
 use crate::lifecycle::lease::{Found, FoundLease};
+use crate::lifecycle::life::Stamp;
 use crate::lifecycle::{BootId, Lease, Moment, Phase, ResetDone};
 use crate::settings::canonical_url;
 use crate::state_dir::{make_private_dir, write_durably};
+use trace::StoredStamp;
+
+pub mod trace;
 
 const VERSION: u32 = 1;
 /// A lease is a few hundred bytes; what is longer is not one.
@@ -83,6 +89,8 @@ pub struct LeaseDir {
     landed: Arc<Mutex<HashMap<LeaseKey, Arc<Mutex<u64>>>>>,
     /// What each lease is to say of a reset from the next write on. In memory it outlives a write that fails and a driver that panics.
     resets: Arc<Mutex<HashMap<LeaseKey, Option<ResetDone>>>>,
+    /// When a connection of a slot last lived.
+    last_alive: Arc<Mutex<HashMap<LeaseKey, Stamp>>>,
 }
 
 impl LeaseDir {
@@ -96,6 +104,7 @@ impl LeaseDir {
             asked: Arc::default(),
             landed: Arc::default(),
             resets: Arc::default(),
+            last_alive: Arc::default(),
         })
     }
 
@@ -138,7 +147,8 @@ impl LeaseDir {
             failures: lease.failures,
             boot_id: self.clock.boot().as_str().to_owned(),
             boottime: millis(self.clock.now()),
-            wall: humantime::format_rfc3339_seconds(self.clock.wall()).to_string(),
+            wall: trace::shown(since_epoch(self.clock.wall())),
+            last_alive: lock(&self.last_alive).get(key).map(StoredStamp::from),
             reset: lock(&self.resets).get(key).cloned().flatten().map(StoredReset::from),
         };
         let path = self.dir.join(key.file_name());
@@ -173,6 +183,8 @@ struct Stored {
     wall: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reset: Option<StoredReset>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_alive: Option<StoredStamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -216,6 +228,16 @@ impl From<Phase> for StoredPhase {
     }
 }
 
+impl From<&StoredPhase> for Phase {
+    fn from(phase: &StoredPhase) -> Self {
+        match phase {
+            StoredPhase::Connecting => Self::Connecting,
+            StoredPhase::Streaming => Self::Streaming,
+            StoredPhase::Closed => Self::Closed,
+        }
+    }
+}
+
 fn read(path: &Path, key: &LeaseKey) -> (Found, Option<ResetDone>) {
     let content = match read_bounded(path) {
         Ok(content) => content,
@@ -227,13 +249,8 @@ fn read(path: &Path, key: &LeaseKey) -> (Found, Option<ResetDone>) {
     };
     match serde_json::from_slice::<Stored>(&content) {
         Ok(stored) if stored.version == VERSION && stored.url == key.url && stored.slot == key.slot => {
-            let phase = match stored.phase {
-                StoredPhase::Connecting => Phase::Connecting,
-                StoredPhase::Streaming => Phase::Streaming,
-                StoredPhase::Closed => Phase::Closed,
-            };
             let lease = Lease {
-                phase,
+                phase: (&stored.phase).into(),
                 not_before: moment(stored.not_before),
                 failures: stored.failures,
             };

@@ -11,6 +11,8 @@
 //! | [`slot`] | the state machine: events in, actions out |
 //! | [`reset`] | a reset on purpose: sent once |
 //! | [`stall`] | when silence on an open connection means that the peer is gone |
+//! | [`life`] | when a connection last showed that it lived, in this process or an earlier one |
+//! | [`gap`] | when a slot was without a connection, and what that means for completeness |
 //!
 //! Nothing in here knows tokio, a socket, a file, the environment or a clock: `now` is an argument. Promise: no two attempts that
 //! reach the service are closer together than the cooldown after a disconnect, except redirect hops and the one token retry;
@@ -18,7 +20,9 @@
 
 pub mod answers;
 pub mod conflict;
+pub mod gap;
 pub mod lease;
+pub mod life;
 pub mod outcome;
 pub mod reset;
 pub mod slot;

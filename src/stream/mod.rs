@@ -4,11 +4,13 @@
 //! | --- | --- |
 //! | [`slot_driver`] | carries out what one slot's lifecycle decides: sockets, timers, leases |
 //! | [`reading`] | reads one open connection into the journal until it ends |
+//! | `gaps` | notes when a slot has no connection, and tells of it |
 //! | [`revival`] | starts a task again that panicked |
 //! | [`stop`] | the word to stop, for all who wait |
 
 #[cfg(test)]
 mod emulation;
+mod gaps;
 pub mod reading;
 pub mod revival;
 pub mod slot_driver;

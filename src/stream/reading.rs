@@ -1,15 +1,18 @@
 //! Reads one open connection into the journal until it ends. It parses nothing, and waits for nothing but the socket, unless the
-//! journal takes nothing: then the socket is read no further until it does.
+//! journal takes nothing: then the socket is read no further until it does. It also looks up now and then, to touch the lease, and to
+//! notice when the process did not run.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, as_wall, since_epoch};
 use crate::journal::{AppendError, BatchKind, Journal, JournalStatus, NewBatch, Position};
+use crate::leases::trace::Heartbeat;
+use crate::lifecycle::life::{LifeSigns, lapse};
 use crate::lifecycle::{EndReason, Event, Moment, StallWatch};
 use crate::telemetry::StreamCounters;
 use crate::upstream::{Activity, Body, Drained};
@@ -19,6 +22,11 @@ use super::Stop;
 /// A journal that is full for less is not worth a log line.
 const FIRST_NOTICE: Duration = Duration::from_secs(1);
 const NEXT_NOTICE: Duration = Duration::from_mins(1);
+/// A reading looks up so often: the lease is touched if bytes came, and it is noticed if the process did not run. A silence that was a
+/// shorter freeze teaches the stall watch at most 4 times this: no more than the default `stall_timeout`.
+const BEAT: Duration = Duration::from_secs(30);
+/// The longest that TCP waits before it tries again (Linux: `TCP_RTO_MAX`).
+const LONGEST_TCP_PAUSE: Duration = Duration::from_mins(2);
 
 /// What one slot's reading needs, connection after connection.
 pub struct Reading {
@@ -34,6 +42,8 @@ pub struct Reading {
     pub clock: Arc<dyn Clock>,
     /// Watches the silence; it learns from one connection for the next.
     pub stall: StallWatch,
+    /// Told when the connection lives.
+    pub heartbeat: Heartbeat,
 }
 
 type Append = Pin<Box<dyn Future<Output = Result<Position, AppendError>> + Send>>;
@@ -75,6 +85,8 @@ pub struct Ended {
     pub pending: Option<PendingAppend>,
     /// Bytes of a line that was cut off: no record, and lost.
     pub cut_bytes: u64,
+    /// When the connection last lived, as far as is known.
+    pub last_alive: Moment,
 }
 
 impl Reading {
@@ -85,35 +97,42 @@ impl Reading {
         Io: AsyncRead + AsyncWrite + Unpin,
     {
         let mut heard = Heard::new(body.activity().clone());
-        self.stall.opened(self.clock.now());
+        let opened = self.clock.now();
+        self.stall.opened(opened);
+        let mut life = LifeSigns::opened(opened);
+        let mut beat = Beat::new(opened);
         loop {
-            let now = self.clock.now();
-            let deadline = self.stall.deadline(now);
+            let began = self.clock.now();
+            let due = self.stall.deadline(began).min(beat.next).max(began);
             let drained = tokio::select! {
                 biased;
-                () = stop.requested() => return Ended::now(Event::Stop),
-                drained = body.next() => drained,
-                () = tokio::time::sleep(deadline.since(now)) => {
-                    self.note(heard.news());
-                    if let Some(silence) = self.stall.stalled(self.clock.now()) {
-                        return Ended::now(Event::Ended(EndReason::Stalled(silence)));
-                    }
-                    continue;
+                () = stop.requested() => {
+                    return Ended::at(Event::Stop, life.last_before_goodbye(self.clock.now()));
                 }
+                drained = body.next() => Some(drained),
+                () = tokio::time::sleep(due.since(began)) => None,
             };
+            let now = self.clock.now();
+            self.look_up(began, due, now, &mut life, &mut beat);
             let news = heard.news();
+            let Some(drained) = drained else {
+                self.note(news, &mut life, now);
+                if let Some(silence) = self.stall.stalled(now) {
+                    return Ended::at(Event::Ended(EndReason::Stalled(silence)), life.last());
+                }
+                continue;
+            };
             let (kind, bytes) = match drained {
                 Drained::Records(bytes) => (BatchKind::Records, bytes),
                 Drained::TooLong(record) => (BatchKind::TooLong { length: record.length }, record.first_bytes),
                 Drained::End { reason, cut_bytes } => {
+                    let last_alive = last_alive_before(&reason, now, news, &mut life);
                     return Ended {
                         cut_bytes,
-                        ..Ended::now(Event::Ended(reason))
+                        ..Ended::at(Event::Ended(reason), last_alive)
                     };
                 }
             };
-            // What came together with the response head is no news to the socket's own count.
-            self.note(Some(news.unwrap_or_default()));
             let batch = NewBatch {
                 kind,
                 received_ms: self.wall_ms(),
@@ -126,6 +145,7 @@ impl Reading {
             let mut append: Append = Box::pin(async move { journal.append(batch).await });
             // As a rule there is room, and this is no wait at all.
             let mut pause = Pause::default();
+            let mut first_notice = now + FIRST_NOTICE;
             let appended = loop {
                 tokio::select! {
                     biased;
@@ -133,9 +153,16 @@ impl Reading {
                     () = stop.requested() => {
                         let (stream, slot) = (self.stream.clone(), self.slot);
                         let pending = PendingAppend { append, bytes, stream, slot, taken: false };
-                        return Ended { pending: Some(pending), ..Ended::now(Event::Stop) };
+                        return Ended { pending: Some(pending), ..Ended::at(Event::Stop, life.last()) };
                     }
                     waited_s = pause.notice() => {
+                        let awake = self.clock.now();
+                        if let Some(lapse) = lapse(first_notice, awake).filter(|_| pause.is_first()) {
+                            // That was not the journal.
+                            self.tell_of(lapse);
+                            (pause, first_notice) = (Pause::default(), awake + FIRST_NOTICE);
+                            continue;
+                        }
                         let JournalStatus { condition, backlog_bytes, .. } = self.journal.status();
                         tracing::warn!(
                             stream = self.stream, slot = self.slot, waited_s, backlog_bytes, journal = %condition,
@@ -153,22 +180,102 @@ impl Reading {
                 );
             }
             if let Err(error) = appended {
-                return Ended::now(Event::Ended(EndReason::JournalFailed(error.to_string())));
+                return Ended::at(Event::Ended(EndReason::JournalFailed(error.to_string())), life.last());
             }
-            self.stall.resumed(self.clock.now());
+            // What came together with the response head is no news to the socket's own count. It shows life only once it is kept.
+            self.note(Some(news.unwrap_or_default()), &mut life, now);
+            let appended = self.clock.now();
+            self.stall.resumed(appended);
+            // A journal that took nothing for so long would have been told of.
+            if let Some(lapse) = lapse(first_notice, appended).filter(|_| pause.noticed().is_none()) {
+                self.tell_of(lapse);
+            }
+            if let Some(away) = lapse(now, appended) {
+                self.stall.resumed(appended + tries_again_within(away));
+                life.did_not_read(appended);
+            }
         }
     }
 
-    /// Bytes came, so long ago.
-    fn note(&mut self, news: Option<Duration>) {
+    /// It is `now`; the reading has waited since `began`, and was to wake at `due` at the latest. Time in which the process did not run is no
+    /// silence of the peer: what came meanwhile is still in the socket, or will be sent again.
+    fn look_up(&mut self, began: Moment, due: Moment, now: Moment, life: &mut LifeSigns, beat: &mut Beat) {
+        if let Some(lapse) = lapse(due, now) {
+            self.tell_of(lapse);
+            self.stall.resumed(now + tries_again_within(now.since(began)));
+            life.did_not_read(now);
+        }
+        if now >= beat.next
+            && let Some(alive) = beat.due(now, life.last())
+        {
+            self.heartbeat.beat(as_wall(&*self.clock, alive));
+        }
+    }
+
+    fn tell_of(&self, lapse: Duration) {
+        tracing::warn!(
+            stream = self.stream,
+            slot = self.slot,
+            lapse_s = lapse.as_secs(),
+            "this process did not run for some time (suspended, stopped, or short of a processor): silence on its connection is counted anew"
+        );
+    }
+
+    /// Bytes came, so long before `now`.
+    fn note(&mut self, news: Option<Duration>, life: &mut LifeSigns, now: Moment) {
         if let Some(ago) = news {
-            self.stall.heard(Moment(self.clock.now().0.saturating_sub(ago)));
+            let at = Moment(now.0.saturating_sub(ago));
+            self.stall.heard(at);
+            life.heard(at);
         }
     }
 
     fn wall_ms(&self) -> u64 {
-        let since_epoch = self.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(since_epoch(self.clock.wall()).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A peer whose data met no answer for as long as we were `away` sends it again within about as long: TCP doubles its pauses, up to
+/// [`LONGEST_TCP_PAUSE`].
+fn tries_again_within(away: Duration) -> Duration {
+    away.min(LONGEST_TCP_PAUSE)
+}
+
+/// When a connection that ended `now`, for this reason, last lived. Bytes came `news` ago, if there were any.
+fn last_alive_before(reason: &EndReason, now: Moment, news: Option<Duration>, life: &mut LifeSigns) -> Moment {
+    if let Some(ago) = news {
+        life.heard(Moment(now.0.saturating_sub(ago)));
+    }
+    match reason {
+        EndReason::Closed | EndReason::Cut => life.last_before_goodbye(now),
+        EndReason::Reset(_)
+        | EndReason::CorruptGzip(_)
+        | EndReason::CorruptFraming(_)
+        | EndReason::Stalled(_)
+        | EndReason::JournalFailed(_) => life.last(),
+    }
+}
+
+/// When the lease is touched next, and what it knows already.
+struct Beat {
+    next: Moment,
+    known: Moment,
+}
+
+impl Beat {
+    /// The lease was written just now.
+    fn new(now: Moment) -> Self {
+        Self {
+            next: now + BEAT,
+            known: now,
+        }
+    }
+
+    /// A beat is due: the sign of life to note, if it is news.
+    fn due(&mut self, now: Moment, alive: Moment) -> Option<Moment> {
+        self.next = now + BEAT;
+        let known = std::mem::replace(&mut self.known, alive);
+        (alive > known).then_some(alive)
     }
 }
 
@@ -190,6 +297,11 @@ impl Pause {
         tokio::time::sleep(next).await;
         self.notices += 1;
         began.elapsed().as_secs()
+    }
+
+    /// Whether the notice that was given last is the first.
+    const fn is_first(&self) -> bool {
+        self.notices == 1
     }
 
     /// How many seconds it was, if anything was said of it.
@@ -221,11 +333,12 @@ impl Heard {
 }
 
 impl Ended {
-    fn now(event: Event) -> Self {
+    fn at(event: Event, last_alive: Moment) -> Self {
         Self {
             event,
             pending: None,
             cut_bytes: 0,
+            last_alive,
         }
     }
 }

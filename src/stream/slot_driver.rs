@@ -18,6 +18,7 @@ use crate::upstream::{
 };
 
 use super::Stop;
+use super::gaps::{Gaps, Noted};
 use super::reading::{PendingAppend, Reading};
 
 /// What the driver of one connection slot is made of.
@@ -62,6 +63,7 @@ impl<C: Connector> SlotDriver<C> {
         let key = LeaseKey::new(&self.stream.url, self.slot);
         let policy = policy(&self.stream);
         let (found, remembered) = self.leases.find_with_reset(&key).await;
+        let gaps = Gaps::begin(self.noted(&key)).await;
         let now = self.clock.now();
         let mut first = FirstWait::from_found(&found, now, self.clock.boot(), &policy);
         first.until = first.until.max(now + self.stagger);
@@ -79,6 +81,7 @@ impl<C: Connector> SlotDriver<C> {
             counters: self.counters.clone(),
             clock: self.clock.clone(),
             stall: StallWatch::new(self.stream.stall_timeout),
+            heartbeat: self.leases.heartbeat(&key),
         };
         let drive = Drive {
             driver: self,
@@ -86,6 +89,7 @@ impl<C: Connector> SlotDriver<C> {
             slot,
             reset,
             reading,
+            gaps,
             stop,
             token: None,
             lease: None,
@@ -106,6 +110,20 @@ impl<C: Connector> SlotDriver<C> {
             let (reset, throws_away) = (to.as_str(), to.throws_away());
             let text = "a reset goes along with each attempt until one is answered with 200; it takes effect if no other connection is open";
             tracing::info!(stream, slot, reset, throws_away, "{text}");
+        }
+    }
+
+    /// What noting its gaps needs.
+    fn noted(&self, key: &LeaseKey) -> Noted {
+        Noted {
+            stream: self.stream.name.clone(),
+            slot: self.slot,
+            horizon: self.stream.backfill_horizon,
+            leases: self.leases.clone(),
+            key: key.clone(),
+            clock: self.clock.clone(),
+            status: self.status.clone(),
+            counters: self.counters.clone(),
         }
     }
 
@@ -136,6 +154,7 @@ struct Drive<C: Connector> {
     slot: Slot,
     reset: Reset,
     reading: Reading,
+    gaps: Gaps,
     stop: Stop,
     /// The token that was fetched last.
     token: Option<AccessToken>,
@@ -157,6 +176,9 @@ impl<C: Connector> Drive<C> {
             // After the event, so that a connection that it ends is closed before its cooldown is counted from now.
             let now = self.driver.clock.now();
             self.count(&event);
+            if event == Event::Streaming {
+                self.gaps.streaming(now);
+            }
             let actions = self.slot.handle(now, event);
             pending = self.carry_out(actions).await;
         }
@@ -234,6 +256,7 @@ impl<C: Connector> Drive<C> {
                 },
                 Pending::Read(body) => {
                     let ended = self.reading.read(body, &self.stop).await;
+                    self.gaps.connection_ended(&ended.event, ended.last_alive);
                     self.unfinished = ended.pending;
                     self.note_cut(ended.cut_bytes);
                     ended.event

@@ -21,6 +21,9 @@ use crate::stream::{StopSwitch, stop_switch};
 use crate::telemetry::StreamStatus;
 use crate::upstream::testing::{Network, Service, network, stream};
 
+#[path = "slot_driver_tests/gaps.rs"]
+mod gaps;
+
 const URL: &str = "https://livestream.adobe.net/api/1/stream/adobe-livestream-web";
 const OPEN: &str = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n";
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";

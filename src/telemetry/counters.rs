@@ -84,6 +84,12 @@ counters! {
     connects,
     /// Open streams that ended, for whatever reason.
     disconnects,
+    /// Gaps up to `backfill_horizon` that are over: possible small losses. As all gaps, summed over the stream's connections.
+    gaps_possible,
+    /// Longer gaps that are over: probable losses.
+    gaps_probable,
+    /// Seconds that these lasted, in all.
+    probable_gap_seconds,
     /// Redirects that were not followed: to a host that is not trusted, for one.
     redirects_refused,
     /// Records that a disconnect cut off before their line ending.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::StreamCounters;
+use crate::lifecycle::gap::OpenGap;
 use crate::lifecycle::{Moment, State, Why};
 
 /// One stream, as people see it.
@@ -30,30 +31,46 @@ impl StreamStatus {
     }
 }
 
-/// One connection slot, as people see it. Clones share the state.
+/// One connection slot, as people see it. Clones share it.
 #[derive(Clone, Debug)]
-pub struct SlotStatus(watch::Sender<State>);
+pub struct SlotStatus {
+    state: watch::Sender<State>,
+    gap: watch::Sender<Option<OpenGap>>,
+}
 
 impl SlotStatus {
     fn new() -> Self {
-        Self(watch::Sender::new(State::Waiting {
-            until: Moment::default(),
-            why: Why::Start,
-        }))
+        Self {
+            state: watch::Sender::new(State::Waiting {
+                until: Moment::default(),
+                why: Why::Start,
+            }),
+            gap: watch::Sender::new(None),
+        }
     }
 
     /// Shows a new state.
     pub fn show(&self, state: State) {
-        self.0.send_replace(state);
+        self.state.send_replace(state);
     }
 
     /// What the slot does now.
     pub fn state(&self) -> State {
-        self.0.borrow().clone()
+        self.state.borrow().clone()
     }
 
     /// To wait for what it does next.
     pub fn watch(&self) -> watch::Receiver<State> {
-        self.0.subscribe()
+        self.state.subscribe()
+    }
+
+    /// Shows that a gap is open, or that none is.
+    pub fn show_gap(&self, gap: Option<OpenGap>) {
+        self.gap.send_replace(gap);
+    }
+
+    /// The gap that is open: since when there is no connection, and why. None before the first connection ever.
+    pub fn gap(&self) -> Option<OpenGap> {
+        self.gap.borrow().clone()
     }
 }

@@ -137,6 +137,20 @@ impl Livestreamd {
         self.guarded.as_ref().expect("it has not ended").signal(signal);
     }
 
+    /// Stops it where it is (SIGSTOP); returns when none of its threads runs. SIGCONT lets it go on.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+        let pid = self.guarded.as_ref().expect("it has not ended").pid();
+        wait_until("all its threads have stopped", LIMIT, || {
+            let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it is there");
+            threads.flatten().all(|thread| {
+                // A thread that is gone meanwhile runs no more.
+                let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+                stat.rsplit_once(')').is_none_or(|(_, state)| state.starts_with(" T "))
+            })
+        });
+    }
+
     /// `kill -9`; returns when it is dead.
     pub fn kill(mut self) {
         self.guarded.take().expect("it has not ended").kill();

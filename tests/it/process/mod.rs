@@ -17,6 +17,7 @@ mod child;
 mod commands;
 mod crashing;
 mod forwarding;
+mod gaps;
 mod journal;
 mod judge;
 mod many;

@@ -1,0 +1,143 @@
+//! Gaps and frozen processes: what the log says of the times in which nothing was read, and that a process which did not run for a while
+//! goes on where it was.
+
+use std::time::{Duration, SystemTime};
+
+use livestreamd::simulator::{Rate, SimulatedStream, SimulatorSettings, StreamFault};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::child::Livestreamd;
+use super::judge::Rules;
+use super::trial::Trial;
+
+const COOLDOWN: Duration = Duration::from_secs(2);
+/// Less than a freeze, so that a freeze which counted as silence would be a stall.
+const SHORT_STALL: (&str, &str) = ("LIVESTREAMD__UPSTREAM__STALL_TIMEOUT", "2s");
+/// Long enough for the reading to be overdue, even if a busy machine has made the service pause for more than a second: that teaches the
+/// stall watch to wait 4 times as long.
+const FREEZE: Duration = Duration::from_secs(8);
+
+async fn trial(name: &str) -> Trial {
+    let stream = SimulatedStream {
+        rate: Rate::PerSecond(300.0),
+        ..SimulatedStream::new(name)
+    };
+    Trial::start(SimulatorSettings::with_stream(stream), COOLDOWN).await
+}
+
+/// The line that tells of a gap that is over.
+fn gap(daemon: &Livestreamd) -> Value {
+    daemon.logged("a gap is over", |line| line.get("gap").is_some())
+}
+
+fn time(line: &Value, key: &str) -> SystemTime {
+    humantime::parse_rfc3339(line[key].as_str().unwrap()).unwrap()
+}
+
+/// From before the first time until after the second, and not by much.
+#[track_caller]
+fn assert_bounds(gap: &Value, ended: SystemTime, streamed: SystemTime) {
+    let slack = Duration::from_millis(1500);
+    let (from, to) = (time(gap, "from"), time(gap, "to"));
+    assert!(
+        from <= ended + Duration::from_millis(1) && from + slack >= ended,
+        "{gap}, not from {ended:?}"
+    );
+    assert!(to <= streamed && to + slack >= streamed, "{gap}, not to {streamed:?}");
+    let length = to.duration_since(from).unwrap().as_secs_f64();
+    assert!((gap["gap_s"].as_f64().unwrap() - length).abs() < 0.1, "{gap}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gap_is_logged_with_its_bounds_over_a_stop_and_a_kill_9() {
+    let trial = trial("gaps").await;
+    let daemon = trial.run();
+    trial.streaming("gaps", 100).await;
+    let stopped = SystemTime::now();
+    assert_eq!(daemon.ended_by(Signal::TERM).code, 0);
+
+    let daemon = trial.run();
+    trial.streaming("gaps", 100).await;
+    let over = gap(&daemon);
+    assert_bounds(&over, stopped + Duration::from_millis(500), SystemTime::now());
+    assert_eq!((&over["gap"], &over["level"]), (&"possible".into(), &"INFO".into()));
+    assert_eq!(
+        (&over["reason"], &over["known_by"]),
+        (&"restart".into(), &"clock".into())
+    );
+    let streaming = SystemTime::now();
+    daemon.kill();
+
+    // The lease was written when it began to stream, and is touched every 30 s: that is how exactly it is known.
+    let daemon = trial.run_with(&[("LIVESTREAMD__UPSTREAM__BACKFILL_HORIZON", "1s")]);
+    let overdue = daemon.logged("no connection for too long", |line| line.get("horizon_s").is_some());
+    assert_eq!(
+        (&overdue["level"], &overdue["reason"]),
+        (&"WARN".into(), &"crash".into())
+    );
+    assert!(overdue["gap_s"].as_u64().is_some_and(|gap| gap >= 1), "{overdue}");
+    trial.streaming("gaps", 100).await;
+    let over = gap(&daemon);
+    assert_eq!((&over["gap"], &over["level"]), (&"probable".into(), &"WARN".into()));
+    assert_eq!(
+        (&over["reason"], &over["known_by"]),
+        (&"crash".into(), &"heartbeat".into())
+    );
+    assert!(time(&over, "from") <= streaming, "{over}");
+    let ended = daemon.ended_by(Signal::TERM);
+    assert_eq!(ended.code, 0);
+    assert!(ended.stderr.contains("\"gaps_probable\":1"), "{}", ended.stderr);
+    trial.assert_none_was_early();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_was_frozen_goes_on_reading_on_the_same_connection() {
+    let trial = trial("frozen").await;
+    let daemon = trial.run_with(&[SHORT_STALL]);
+    trial.streaming("frozen", 100).await;
+    daemon.freeze();
+    tokio::time::sleep(FREEZE).await;
+    let made = trial.simulator.made("frozen").unwrap();
+    daemon.signal(Signal::CONT);
+    trial.streaming("frozen", made as usize + 100).await;
+    daemon.logged("it noticed", |line| {
+        line["level"] == "WARN" && line["lapse_s"].as_u64().is_some_and(|lapse| (1..60).contains(&lapse))
+    });
+    trial.close("frozen", 100).await;
+    trial.arrived();
+    assert_eq!(trial.ledger().accepts().len(), 1, "{:#?}", trial.ledger().accepts());
+    assert_eq!(daemon.ended_by(Signal::TERM).code, 0);
+    trial.judge(trial.stream(), Rules::default());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_ended_while_the_process_was_frozen_owes_its_cooldown_from_when_that_is_noticed() {
+    let trial = trial("icebound").await;
+    let daemon = trial.run_with(&[SHORT_STALL]);
+    trial.streaming("icebound", 100).await;
+    daemon.freeze();
+    let frozen = SystemTime::now();
+    trial
+        .simulator
+        .fault("icebound", StreamFault::Close { trailer: true })
+        .unwrap();
+    tokio::time::sleep(FREEZE).await;
+    let thawed = trial.ledger().now();
+    daemon.signal(Signal::CONT);
+    let next = trial.attempt("icebound", 2).await;
+    assert!(next.at >= thawed + COOLDOWN, "{next:?}, went on at {thawed:?}");
+    trial.streaming("icebound", 1).await;
+    // It may have ended at any time while nobody read.
+    let over = gap(&daemon);
+    assert_eq!(over["reason"], "closed", "{over}");
+    assert_bounds(&over, frozen, SystemTime::now());
+    assert!(
+        over["gap_s"].as_f64().unwrap() >= (FREEZE + COOLDOWN).as_secs_f64(),
+        "{over}"
+    );
+    assert_eq!(daemon.ended_by(Signal::TERM).code, 0);
+    trial.assert_none_was_early();
+    trial.arrived();
+    trial.judge(trial.stream(), Rules::default());
+}
