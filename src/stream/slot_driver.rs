@@ -233,6 +233,7 @@ impl<C: Connector> Drive<C> {
 
     async fn perform(&mut self, pending: Pending<C>) -> Event {
         let stop = self.stop.clone();
+        let stops_by_itself = matches!(pending, Pending::Read(_));
         let work = async {
             match pending {
                 Pending::Wait(until) => {
@@ -263,11 +264,12 @@ impl<C: Connector> Drive<C> {
                 }
             }
         };
-        // What is under way is dropped, and its socket closed, before the stop is handled. Reading stops by itself.
+        // What is under way is dropped, and its socket closed, before the stop is handled. Reading stops by itself, and must not be dropped:
+        // it has something in hand, perhaps, and knows when the connection last lived.
         tokio::select! {
             biased;
             event = work => event,
-            () = stop.requested() => Event::Stop,
+            () = stop.requested(), if !stops_by_itself => Event::Stop,
         }
     }
 
