@@ -2,6 +2,7 @@
 //! nothing. A stream that fails leaves the others alone.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -182,6 +183,7 @@ impl<C: Connector> StreamParts<C> {
             status: status.clone(),
             counters: counters.clone(),
             stagger,
+            jitter_seed: RandomState::new().hash_one((&stream.name, slot)),
             reset,
         }
     }

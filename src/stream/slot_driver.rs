@@ -43,6 +43,8 @@ pub struct SlotDriver<C: Connector> {
     pub counters: Arc<StreamCounters>,
     /// Added to the first wait, so that many streams do not start at once.
     pub stagger: Duration,
+    /// What jitter is drawn from. It need not be unguessable, only different from one slot and one start to the next.
+    pub jitter_seed: u64,
     /// Where the operator wants the stream to start, if this run was told.
     pub reset: Option<ResetTo>,
 }
@@ -73,7 +75,7 @@ impl<C: Connector> SlotDriver<C> {
         first.rewrite |= forgets && reset.done().is_none();
         self.leases.note_reset(&key, reset.done().cloned());
         self.tell_of_reset(&reset);
-        let (slot, actions) = Slot::start(policy, first, now, self.seed());
+        let (slot, actions) = Slot::start(policy, first, now, self.jitter_seed);
         let reading = Reading {
             stream: self.stream.name.clone(),
             slot: self.slot,
@@ -125,17 +127,6 @@ impl<C: Connector> SlotDriver<C> {
             status: self.status.clone(),
             counters: self.counters.clone(),
         }
-    }
-
-    /// Jitter need not be unguessable, only different from one slot and one start to the next.
-    fn seed(&self) -> u64 {
-        use std::hash::BuildHasher;
-        #[cfg(not(test))]
-        let hasher = std::hash::RandomState::new();
-        // A history in a test is the same each time.
-        #[cfg(test)]
-        let hasher = std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default();
-        hasher.hash_one((&self.stream.name, self.slot))
     }
 }
 

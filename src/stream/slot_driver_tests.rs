@@ -134,6 +134,7 @@ impl World {
             status: self.status.slots[0].clone(),
             counters: self.status.counters.clone(),
             stagger: Duration::ZERO,
+            jitter_seed: 0,
             reset: self.reset,
         };
         let (switch, stop) = stop_switch();

@@ -15,7 +15,7 @@ use super::judge::Rule;
 use super::line::Record;
 use super::network::{BASES, Dial, Network, TOKEN_URL};
 use super::tally::Tally;
-use crate::clock::Clock;
+use crate::clock::{Clock, Sleep};
 use crate::journal::{Batch, BatchKind, DEFAULT_CURSOR, Journal, Position};
 use crate::leases::LeaseDir;
 use crate::lifecycle::{BootId, Moment, State, Why};
@@ -171,6 +171,7 @@ impl World<'_> {
             status: self.status.slots[usize::from(slot)].clone(),
             counters: self.status.counters.clone(),
             stagger: Duration::ZERO,
+            jitter_seed: 0,
             reset: None,
         };
         let (switch, stop) = stop_switch();
@@ -509,5 +510,9 @@ impl Clock for VirtualClock {
 
     fn wall(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + self.now().0
+    }
+
+    fn sleep_until(&self, at: Moment) -> Sleep<'_> {
+        Box::pin(tokio::time::sleep(at.since(self.now())))
     }
 }
