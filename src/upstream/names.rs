@@ -1,15 +1,16 @@
 //! Names and their addresses: every connect looks its name up anew, and a lookup that hangs holds up nobody but who asked.
 //!
 //! The system's resolver blocks a thread, for half a minute and more if its servers do not answer, and cannot be interrupted. The threads
-//! are those that leases and journals need too: so only a few lookups run at once, and whoever finds them all hanging waits, within his limit,
-//! without a thread.
+//! are those that leases and journals need too: so only a few lookups run at once, one for each name, and whoever finds them all hanging
+//! waits, within his limit, without a thread. Who asks for a name that is being looked up gets the answer to that.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 /// So many lookups run at once. Answered ones take milliseconds; and tokio has 512 threads for all that blocks.
@@ -22,7 +23,13 @@ type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 pub(super) struct Names {
     lookup: Arc<Lookup>,
     at_once: Arc<Semaphore>,
+    running: Arc<Mutex<HashMap<String, Running>>>,
 }
+
+/// A lookup that has not ended: nothing yet, and then its answer.
+type Running = watch::Receiver<Option<Answer>>;
+/// Addresses, or what the system says.
+type Answer = Result<Vec<IpAddr>, String>;
 
 impl Names {
     /// As the system is configured: `/etc/hosts`, `/etc/resolv.conf` and the like. What it remembers is its own affair; we remember nothing.
@@ -36,6 +43,7 @@ impl Names {
         Self {
             lookup: Arc::new(lookup),
             at_once: Arc::new(Semaphore::new(AT_ONCE)),
+            running: Arc::default(),
         }
     }
 
@@ -57,23 +65,68 @@ impl Names {
             .collect())
     }
 
-    async fn look_up(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        let turn = self.at_once.clone().acquire_owned().await.map_err(io::Error::other)?;
-        let (lookup, name) = (self.lookup.clone(), name.to_owned());
-        let looked_up = tokio::task::spawn_blocking(move || {
+    /// Waits for the lookup of `name` that is running, or begins one.
+    async fn look_up(&self, name: &str) -> Answer {
+        let known = lock(&self.running).get(name).cloned();
+        let mut running = match known {
+            Some(running) => running,
+            None => self.begin(name).await?,
+        };
+        let answer = running
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|answer| answer.clone());
+        answer.unwrap_or_else(|| Err("the lookup broke off".to_owned()))
+    }
+
+    async fn begin(&self, name: &str) -> Result<Running, String> {
+        let turn = self.at_once.clone().acquire_owned().await;
+        let turn = turn.map_err(|error| error.to_string())?;
+        let mut all = lock(&self.running);
+        // Somebody else may have begun while we waited.
+        if let Some(running) = all.get(name) {
+            return Ok(running.clone());
+        }
+        let (sender, running) = watch::channel(None);
+        all.insert(name.to_owned(), running.clone());
+        drop(all);
+        let (lookup, all, name) = (self.lookup.clone(), self.running.clone(), name.to_owned());
+        tokio::task::spawn_blocking(move || {
             // Until the thread is free again, and not only until nobody wants the answer any more.
             let _turn = turn;
-            lookup(&name)
+            // Also if the lookup panics: its name must not stay taken.
+            let _ended = Ended {
+                all,
+                name: name.clone(),
+            };
+            let answer = lookup(&name).map_err(|error| error.to_string());
+            sender.send_replace(Some(answer));
         });
-        looked_up.await.map_err(io::Error::other)?
+        Ok(running)
     }
+}
+
+/// Makes room for the next lookup of a name.
+struct Ended {
+    all: Arc<Mutex<HashMap<String, Running>>>,
+    name: String,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        lock(&self.all).remove(&self.name);
+    }
+}
+
+/// Nothing panics while it holds this lock.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Condvar, Mutex};
-
-    use tokio::sync::watch;
+    use std::sync::Condvar;
 
     use super::*;
 
@@ -137,16 +190,15 @@ mod tests {
         let stuck = Arc::new(Stuck::default());
         let names = stuck.names();
         runtime.block_on(async {
-            let many = (0..4 * AT_ONCE).map(|_| {
+            let many = (0..4 * AT_ONCE).map(|number| {
                 let names = names.clone();
-                tokio::spawn(async move { names.addresses("a.example", 443, Duration::from_millis(200)).await })
+                let name = format!("{number}.example");
+                tokio::spawn(async move { names.addresses(&name, 443, Duration::from_millis(200)).await })
             });
-            for late in many.collect::<Vec<_>>() {
+            for (number, late) in many.collect::<Vec<_>>().into_iter().enumerate() {
                 let error = late.await.unwrap().unwrap_err();
-                assert!(
-                    error.starts_with("DNS did not answer for a.example within 200ms"),
-                    "{error}"
-                );
+                let begins = format!("DNS did not answer for {number}.example within 200ms");
+                assert!(error.starts_with(&begins), "{error}");
             }
             // A busy machine may start them late: they keep their turns all the same.
             let mut running = stuck.running.subscribe();
@@ -165,5 +217,32 @@ mod tests {
                 "and all is well again"
             );
         });
+    }
+    #[tokio::test]
+    async fn a_name_whose_lookup_hangs_takes_one_thread_and_a_late_answer_serves_all_who_ask_again() {
+        let stuck = Arc::new(Stuck::default());
+        let names = stuck.names();
+        let asked = (0..2 * AT_ONCE).map(|_| names.addresses("a.example", 443, Duration::from_millis(50)));
+        for late in asked {
+            assert!(late.await.is_err());
+        }
+        assert_eq!(*stuck.running.borrow(), 1);
+        let (again, ()) = tokio::join!(names.addresses("a.example", 443, LIMIT), async { stuck.release() });
+        assert_eq!((again.unwrap().len(), *stuck.running.borrow()), (1, 1));
+        names.addresses("a.example", 443, LIMIT).await.unwrap();
+        assert_eq!(*stuck.running.borrow(), 2, "an answer is not remembered");
+    }
+
+    #[tokio::test]
+    async fn a_lookup_that_panics_does_not_keep_its_name() {
+        let calls = Mutex::new(0);
+        let names = Names::with(move |_| {
+            let mut calls = lock(&calls);
+            *calls += 1;
+            assert!(*calls > 1, "the first one");
+            Ok(vec![IpAddr::from([127, 0, 0, 1])])
+        });
+        assert!(names.addresses("a.example", 443, LIMIT).await.is_err());
+        assert!(names.addresses("a.example", 443, LIMIT).await.is_ok());
     }
 }
