@@ -16,6 +16,7 @@
 
 use std::time::Duration;
 
+use super::answers::{PERSISTENT, PERSISTENT_TRIES};
 use super::lease::{FirstWait, Lease, Phase};
 use super::outcome::{EndReason, Lost, Refusal, RefusalClass, TokenFailure, Unreached};
 use super::time::Moment;
@@ -177,6 +178,16 @@ impl Slot {
     /// Attempts in a row that reached the service and did not stream.
     pub const fn failures(&self) -> u32 {
         self.failures
+    }
+
+    /// Attempts in a row that failed before they reached the service.
+    pub const fn tries(&self) -> u32 {
+        self.tries
+    }
+
+    /// Whether trouble that passes by itself as a rule has not, so that somebody should look.
+    pub const fn persists(&self) -> bool {
+        self.failures >= PERSISTENT || self.tries >= PERSISTENT_TRIES
     }
 
     /// Takes in what happened at `now` and says what to do, in this order.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::clock::{Clock, as_wall};
 use crate::journal::Journal;
 use crate::leases::{DurableLease, LeaseDir, LeaseKey};
-use crate::lifecycle::answers::PERSISTENT;
 use crate::lifecycle::{
     Action, Event, FirstWait, Lease, Lost, Moment, Phase, Policy, Reset, ResetTo, Slot, StallWatch, State, Unreached,
 };
@@ -329,14 +328,14 @@ impl<C: Connector> Drive<C> {
             State::Waiting { until, why } => {
                 let wait_s = until.since(self.driver.clock.now()).as_millis() as f64 / 1000.0;
                 let next_connect = humantime::format_rfc3339_seconds(as_wall(&*self.driver.clock, *until));
-                let (reason, failures) = (why.name(), self.slot.failures());
-                let advice = why.advice(failures);
-                if why.is_failing() || failures >= PERSISTENT {
+                let (failures, tries, persists) = (self.slot.failures(), self.slot.tries(), self.slot.persists());
+                let (reason, advice) = (why.name(), why.advice(persists));
+                if why.is_failing() || persists {
                     let text = "failing: waiting before the next attempt";
-                    tracing::warn!(stream, slot, state = "waiting", reason, %why, advice, failures, wait_s, %next_connect, "{text}");
+                    tracing::warn!(stream, slot, state = "waiting", reason, %why, advice, failures, tries, wait_s, %next_connect, "{text}");
                 } else {
                     let text = "waiting before the next connect";
-                    tracing::info!(stream, slot, state = "waiting", reason, %why, advice, failures, wait_s, %next_connect, "{text}");
+                    tracing::info!(stream, slot, state = "waiting", reason, %why, advice, failures, tries, wait_s, %next_connect, "{text}");
                 }
             }
             // People see a slot whose lease is on its way to disk as connecting.

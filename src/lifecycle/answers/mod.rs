@@ -18,8 +18,10 @@ mod tests;
 use super::outcome::{EndReason, Lost, Refusal, TokenFailure};
 use super::wait::Why;
 
-/// From this many refusals in a row on, trouble that passes by itself as a rule has not.
+/// From this many attempts in a row on that reached the service and did not stream, trouble that passes by itself as a rule has not.
 pub const PERSISTENT: u32 = 3;
+/// The same for attempts that reached nobody: they back off from a second on, so this is about a minute.
+pub const PERSISTENT_TRIES: u32 = 6;
 
 /// One line of the table.
 #[derive(Debug, PartialEq, Eq)]
@@ -100,7 +102,7 @@ impl Deed {
 pub enum Advised {
     /// Never: there is nothing to do, or it can wait.
     Never,
-    /// From [`PERSISTENT`] failures in a row on.
+    /// When it persists: from [`PERSISTENT`] or [`PERSISTENT_TRIES`] in a row on.
     WhenItPersists,
     /// Always.
     Always,
@@ -115,11 +117,11 @@ impl Explanation {
         }
     }
 
-    /// What a log line says that the operator should do. `failures` is how many attempts in a row reached the service and did not stream.
-    pub const fn advice(&self, failures: u32) -> Option<&'static str> {
+    /// What a log line says that the operator should do; more often when the trouble `persists` ([`super::Slot::persists`]).
+    pub const fn advice(&self, persists: bool) -> Option<&'static str> {
         match self.advised {
             Advised::Never => None,
-            Advised::WhenItPersists if failures < PERSISTENT => None,
+            Advised::WhenItPersists if !persists => None,
             Advised::WhenItPersists | Advised::Always => Some(self.operator),
         }
     }
@@ -157,9 +159,9 @@ impl Why {
         }
     }
 
-    /// What to do about it, if a log line should say so. `failures` as in [`Explanation::advice`].
-    pub fn advice(&self, failures: u32) -> Option<&'static str> {
-        self.explanation().advice(failures)
+    /// What to do about it, if a log line should say so, as in [`Explanation::advice`].
+    pub fn advice(&self, persists: bool) -> Option<&'static str> {
+        self.explanation().advice(persists)
     }
 }
 

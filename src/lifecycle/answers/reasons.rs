@@ -105,7 +105,7 @@ pub(super) static TOKEN_UNAVAILABLE: Explanation = Explanation {
     deed: Deed::Backoff,
     detail: "",
     operator: "nothing if it passes; else see that token_url can be reached from here and that the secret can be read: livestreamd check --connect",
-    advised: Advised::Never,
+    advised: Advised::WhenItPersists,
     source: "the token endpoint is Adobe IMS (protocol notes, section 7)",
 };
 
@@ -131,7 +131,7 @@ pub(super) static UNREACHED: Explanation = Explanation {
     deed: Deed::Backoff,
     detail: "",
     operator: "nothing if it passes; else see to name resolution, routes, firewalls, proxies and certificates between here and the host of the url",
-    advised: Advised::Never,
+    advised: Advised::WhenItPersists,
     source: OURS,
 };
 

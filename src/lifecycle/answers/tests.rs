@@ -146,7 +146,7 @@ fn the_table_says_failing_where_the_stream_is_shown_so() {
         assert_eq!(says, why.is_failing(), "{why}");
         if why.is_failing() {
             assert!(
-                why.advice(1).is_some(),
+                why.advice(false).is_some(),
                 "{why}: a person must mend it and is not told how"
             );
         }
@@ -300,16 +300,16 @@ fn texts_fit_a_cell_of_a_table_and_are_written_as_messages_are() {
 #[test]
 fn a_reset_is_spoken_of_only_when_503_persists() {
     let why = Why::Refused(Refusal::status(503));
-    assert_eq!(why.advice(1), None);
+    assert_eq!(why.advice(false), None);
     assert!(
-        why.advice(PERSISTENT)
+        why.advice(true)
             .is_some_and(|advice| advice.contains("--reset NAME=latest"))
     );
 }
 
 #[test]
 fn a_409_says_what_to_do_about_the_kind_that_it_is() {
-    let advice = |text| refused(409, Some(text)).advice(1).unwrap_or_default();
+    let advice = |text| refused(409, Some(text)).advice(false).unwrap_or_default();
     assert!(advice("maxConnections differs: this client sent 3, another one 2").contains("same value"));
     assert!(advice("maximum number of connections reached").contains("passes by itself"));
     assert!(advice("busy").contains("same maxConnections"));
