@@ -2,6 +2,7 @@
 //!
 //! [`Tcp`] finds addresses and dead peers, [`proxy`] a way through, [`Tls`] knows whom to trust; here they are put together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
@@ -10,16 +11,17 @@ use tokio::time::timeout;
 use super::connector::{ConnectError, Connector, Scheme, Target};
 use super::names::Names;
 use super::proxy;
+use super::secrets::SecretReader;
 use super::socket::Socket;
 use super::tcp::Tcp;
-use super::tls::{Side, Tls};
+use super::tls::{Side, Sides, Tls};
 use crate::settings::{Proxy, ProxyScheme, ProxySettings, Route, TlsSettings};
 
 /// So many percent of the time for a whole connect go to DNS and TCP, the latter shared out among the addresses of a name: one dead address
 /// leaves time for the others, and all of them for the TLS handshake.
 const TCP_PERCENT: u32 = 80;
-/// The same for a proxy, which is near, but has to connect in its turn.
-const PROXY_TCP_PERCENT: u32 = 40;
+/// The same for a proxy. It has to connect in its turn, but is near: what is left over when its name servers are slow is enough.
+const PROXY_TCP_PERCENT: u32 = 75;
 /// So many percent go to the whole way through a proxy, TLS with it included. The rest is for TLS with the target; and who gives up
 /// here can say that it was the proxy.
 const PROXY_PERCENT: u32 = 90;
@@ -29,6 +31,7 @@ const PROXY_PERCENT: u32 = 90;
 pub struct Dialer {
     tcp: Tcp,
     proxies: ProxySettings,
+    proxy_secrets: SecretReader,
     tls: Tls,
 }
 
@@ -38,6 +41,7 @@ impl Dialer {
         Self {
             tcp: Tcp::new(Names::of_the_system()),
             proxies: ProxySettings::default(),
+            proxy_secrets: SecretReader::default(),
             tls: Tls::new(tls.clone(), extra_roots),
         }
     }
@@ -53,8 +57,22 @@ impl Dialer {
         self.tls.fault()
     }
 
+    /// TLS for `target`, if it asks for it.
+    async fn tls_for(&self, scheme: Scheme, limit: Duration) -> Result<Option<Arc<Sides>>, ConnectError> {
+        match scheme {
+            Scheme::Http => Ok(None),
+            Scheme::Https => self.tls.current(limit).await.map(Some).map_err(ConnectError),
+        }
+    }
+
     /// A way to `target` through `proxy`, which sees no certificate of ours.
-    async fn tunnel(&self, proxy: &Proxy, target: &Target, limit: Duration) -> Result<Socket, ConnectError> {
+    async fn tunnel(
+        &self,
+        proxy: &Proxy,
+        target: &Target,
+        tls: Option<&Arc<Sides>>,
+        limit: Duration,
+    ) -> Result<Socket, ConnectError> {
         let at = Target {
             scheme: match proxy.scheme {
                 ProxyScheme::Http => Scheme::Http,
@@ -65,16 +83,16 @@ impl Dialer {
         };
         let of_proxy = |ConnectError(why)| ConnectError(format!("the proxy {why}"));
         let opened = async {
-            let tls = match at.scheme {
-                Scheme::Http => None,
-                Scheme::Https => Some(self.tls.current().await.map_err(ConnectError)?),
+            let tls = match (at.scheme, tls) {
+                (Scheme::Https, Some(sides)) => Some(sides.clone()),
+                (scheme, _) => self.tls_for(scheme, limit).await?,
             };
-            let credentials = proxy::credentials(proxy).await?;
+            let credentials = proxy::credentials(proxy, &self.proxy_secrets).await?;
             let tcp = self.tcp.connect(&at, limit / 100 * PROXY_TCP_PERCENT).await;
             let socket = Socket::Plain(tcp.map_err(of_proxy)?);
             let socket = match tls {
                 None => socket,
-                Some(sides) => handshake(&sides.proxy, &at, socket).await.map_err(of_proxy)?,
+                Some(sides) => handshake(&sides.proxy, &at, socket, limit).await.map_err(of_proxy)?,
             };
             proxy::open(socket, proxy, target, credentials.as_ref()).await
         };
@@ -97,20 +115,17 @@ impl Connector for Dialer {
 
     async fn connect(&self, target: &Target, limit: Duration) -> Result<Socket, ConnectError> {
         // Whether there can be TLS at all is known before anything goes out.
-        let tls = match target.scheme {
-            Scheme::Http => None,
-            Scheme::Https => Some(self.tls.current().await.map_err(ConnectError)?),
-        };
+        let tls = self.tls_for(target.scheme, limit).await?;
         let proxy = match self.proxies.route(&target.host, target.port) {
             Route::Direct(_) => None,
             Route::Through(proxy) => Some(proxy),
         };
         let socket = match proxy {
             None => Socket::Plain(self.tcp.connect(target, limit / 100 * TCP_PERCENT).await?),
-            Some(proxy) => self.tunnel(proxy, target, limit).await?,
+            Some(proxy) => self.tunnel(proxy, target, tls.as_ref(), limit).await?,
         };
         let Some(sides) = tls else { return Ok(socket) };
-        let secured = handshake(&sides.service, target, socket).await;
+        let secured = handshake(&sides.service, target, socket, limit).await;
         secured.map_err(|ConnectError(why)| match proxy {
             None => ConnectError(why),
             Some(proxy) => ConnectError(format!("{why} (through the proxy {})", proxy.address())),
@@ -119,16 +134,14 @@ impl Connector for Dialer {
 }
 
 /// TLS with `target` over `socket`, which leads to it.
-async fn handshake(side: &Side, target: &Target, socket: Socket) -> Result<Socket, ConnectError> {
-    let stream = side.handshake(&target.host, socket).await;
+async fn handshake(side: &Side, target: &Target, socket: Socket, limit: Duration) -> Result<Socket, ConnectError> {
+    let stream = side.handshake(&target.host, socket, limit).await;
     let stream = stream.map_err(|why| ConnectError(format!("{target}: {why}")))?;
     Ok(Socket::Tls(Box::new(stream)))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
     use rustls::ServerConfig;
     use rustls::pki_types::PrivateKeyDer;

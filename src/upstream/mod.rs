@@ -11,6 +11,7 @@
 //! | [`activity`] | what the socket did: bytes, the last read, how it ended |
 //! | [`token`] | [`TokenSource`]: one access token per credential, shared |
 //! | `ims` | one fetch of a token |
+//! | `secrets` | files of secrets, read anew each time |
 //! | [`request`] | [`StreamRequest`]: what we ask for, with which headers |
 //! | [`redirect`] | which redirect is followed, and so who may see the token |
 //! | [`answer`] | what a refusal says |
@@ -38,6 +39,7 @@ pub mod proxy;
 pub mod redirect;
 pub mod request;
 mod rotation;
+mod secrets;
 pub mod socket;
 mod tcp;
 #[cfg(test)]

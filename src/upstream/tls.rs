@@ -83,14 +83,14 @@ impl Tls {
         self.shared.rotation().in_use().err().cloned()
     }
 
-    /// TLS with what the files hold now.
+    /// TLS with what the files hold now, if they can be read within a tenth of `limit`; else with what they held before.
     ///
     /// # Errors
     /// There is nobody to trust, in words that say what to mend.
-    pub(super) async fn current(&self) -> Result<Arc<Sides>, String> {
+    pub(super) async fn current(&self, limit: Duration) -> Result<Arc<Sides>, String> {
         if !self.shared.files.is_empty() {
             // Late or failed: there is what was read last.
-            let _ = timeout(LONGEST_READING, self.look_again()).await;
+            let _ = timeout(LONGEST_READING.min(limit / 10), self.look_again()).await;
         }
         self.shared.rotation().in_use().cloned().map_err(Clone::clone)
     }
@@ -202,11 +202,11 @@ fn client_config(roots: RootCertStore) -> Result<ClientConfig, String> {
 }
 
 impl Side {
-    /// TLS with `host` over `io`.
+    /// TLS with `host` over `io`, as part of a connect that may take `limit`.
     ///
     /// # Errors
     /// What failed, in words that say what to mend. Nothing but the handshake has gone out.
-    pub(super) async fn handshake<Io>(&self, host: &Host, io: Io) -> Result<TlsStream<Io>, String>
+    pub(super) async fn handshake<Io>(&self, host: &Host, io: Io, limit: Duration) -> Result<TlsStream<Io>, String>
     where
         Io: AsyncRead + AsyncWrite + Unpin,
     {
@@ -218,7 +218,7 @@ impl Side {
         let mut config = self.config.clone();
         config.client_auth_cert_resolver = ours.clone();
         let connected = match TlsConnector::from(Arc::new(config)).connect(name, io).await {
-            Ok(stream) if ours.was_asked() => heard_out(stream).await,
+            Ok(stream) if ours.was_asked() => heard_out(stream, LONGEST_VERDICT.min(limit / 10)).await,
             connected => connected,
         };
         connected.map_err(|error| describe(&error, self.peer, ours.shown()))
@@ -227,7 +227,7 @@ impl Side {
 
 /// In TLS 1.3 our half of the handshake is over before the server has seen our certificate: what it says to it is waited for, so that a
 /// refusal is one of the connection, and not of a request.
-async fn heard_out<Io>(mut stream: TlsStream<Io>) -> io::Result<TlsStream<Io>>
+async fn heard_out<Io>(mut stream: TlsStream<Io>, limit: Duration) -> io::Result<TlsStream<Io>>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
 {
@@ -239,14 +239,15 @@ where
         // It gives tickets only to who is let in.
         let is_let_in = stream.get_ref().1.tls13_tickets_received() > 0;
         match is_over {
-            Poll::Ready(Ok(true)) if !is_let_in => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-            Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
+            // Whatever comes after that is for the request to find out.
+            _ if is_let_in => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(true)) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            Poll::Ready(Ok(false)) => Poll::Ready(Ok(())),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending if is_let_in => Poll::Ready(Ok(())),
             Poll::Pending => Poll::Pending,
         }
     });
-    let verdict: Result<io::Result<()>, _> = timeout(LONGEST_VERDICT, verdict).await;
+    let verdict: Result<io::Result<()>, _> = timeout(limit, verdict).await;
     verdict.unwrap_or(Ok(())).map(|()| stream)
 }
 

@@ -13,6 +13,9 @@ use super::*;
 use crate::settings::ClientFiles;
 use crate::settings::tls::testing::{Authority, DAY, Issued, write};
 
+/// For a whole connect.
+const LIMIT: Duration = Duration::from_secs(10);
+
 const BOTH: &[&SupportedProtocolVersion] = &[&TLS12, &TLS13];
 
 /// Whether a server asks for a client certificate.
@@ -78,7 +81,7 @@ async fn serve(config: Arc<ServerConfig>) -> (TcpStream, JoinHandle<io::Result<S
 /// One connection with 127.0.0.1, from the handshake to the echo.
 async fn meet(side: &Side, config: Arc<ServerConfig>) -> Result<Saw, String> {
     let (tcp, served) = serve(config).await;
-    let mut stream = side.handshake(&Host::parse("127.0.0.1").unwrap(), tcp).await?;
+    let mut stream = side.handshake(&Host::parse("127.0.0.1").unwrap(), tcp, LIMIT).await?;
     stream.write_all(b"hello").await.unwrap();
     stream.flush().await.unwrap();
     let mut echo = [0; 5];
@@ -125,7 +128,7 @@ impl Files {
 async fn an_authority_of_the_ca_file_is_trusted_with_tls_1_2_and_with_1_3() {
     let authority = Authority::new("own");
     let issued = authority.issue(&["127.0.0.1"]);
-    let sides = Files::of(&authority).tls().current().await.unwrap();
+    let sides = Files::of(&authority).tls().current(LIMIT).await.unwrap();
     for (versions, version) in [
         (&[&TLS12][..], ProtocolVersion::TLSv1_2),
         (&[&TLS13], ProtocolVersion::TLSv1_3),
@@ -142,7 +145,7 @@ async fn an_authority_of_the_ca_file_is_trusted_with_tls_1_2_and_with_1_3() {
 async fn a_certificate_that_is_refused_is_explained_with_what_to_mend() {
     let (known, unknown) = (Authority::new("known"), Authority::new("unknown"));
     let now = SystemTime::now();
-    let sides = Files::of(&known).tls().current().await.unwrap();
+    let sides = Files::of(&known).tls().current(LIMIT).await.unwrap();
     for (issued, says) in [
         (
             known.issue_for(&["127.0.0.1"], now - 90 * DAY, now - DAY),
@@ -181,10 +184,10 @@ async fn a_client_certificate_is_shown_to_the_service_that_asks_and_to_no_proxy(
     let (authority, clients) = (Authority::new("own"), Authority::new("clients"));
     let issued = authority.issue(&["127.0.0.1"]);
     let ours = clients.issue(&["us.example"]);
-    let with = Files::of(&authority).show(&ours).tls().current().await.unwrap();
-    let without = Files::of(&authority).tls().current().await.unwrap();
+    let with = Files::of(&authority).show(&ours).tls().current(LIMIT).await.unwrap();
+    let without = Files::of(&authority).tls().current(LIMIT).await.unwrap();
     let stranger = Files::of(&authority).show(&authority.issue(&["us.example"])).tls();
-    let stranger = stranger.current().await.unwrap();
+    let stranger = stranger.current(LIMIT).await.unwrap();
     for versions in [&[&TLS12][..], &[&TLS13]] {
         let asking = || server(&issued, versions, Asks::For(&clients));
         let saw = meet(&with.service, asking()).await.unwrap();
@@ -217,7 +220,9 @@ async fn a_server_that_says_nothing_to_a_certificate_is_taken_to_accept_it() {
     // No ticket would tell that all is well.
     Arc::get_mut(&mut config).unwrap().send_tls13_tickets = 0;
     let sides = Files::of(&authority).show(&authority.issue(&["us.example"])).tls();
-    meet(&sides.current().await.unwrap().service, config).await.unwrap();
+    meet(&sides.current(LIMIT).await.unwrap().service, config)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -229,7 +234,7 @@ async fn files_that_change_are_used_from_the_next_connection_on_and_broken_ones_
     let meet = async |authority: &Authority| {
         let issued = authority.issue(&["127.0.0.1"]);
         let config = server(&issued, BOTH, Asks::For(authority));
-        let met = meet(&tls.current().await.unwrap().service, config).await;
+        let met = meet(&tls.current(LIMIT).await.unwrap().service, config).await;
         met.map(|saw| saw.certificate.unwrap())
     };
     assert_eq!(meet(&old).await.as_ref(), Ok(&first.certificate));
@@ -262,11 +267,11 @@ async fn what_is_unchanged_is_not_made_again() {
     let authority = Authority::new("own");
     let files = Files::of(&authority);
     let tls = files.tls();
-    let first = tls.current().await.unwrap();
+    let first = tls.current(LIMIT).await.unwrap();
     files.write("ca.pem", &authority.pem);
-    assert!(Arc::ptr_eq(&first, &tls.current().await.unwrap()));
+    assert!(Arc::ptr_eq(&first, &tls.current(LIMIT).await.unwrap()));
     files.write("ca.pem", &format!("# a comment\n{}", authority.pem));
-    assert!(!Arc::ptr_eq(&first, &tls.current().await.unwrap()));
+    assert!(!Arc::ptr_eq(&first, &tls.current(LIMIT).await.unwrap()));
 }
 
 #[tokio::test]
@@ -275,13 +280,13 @@ async fn who_reads_the_files_for_long_holds_up_no_connect() {
     let tls = Files::of(&authority).tls();
     let _hangs = tls.reading.clone().lock_owned().await;
     let began = std::time::Instant::now();
-    assert!(tls.current().await.is_ok(), "with what was read before");
+    assert!(tls.current(LIMIT).await.is_ok(), "with what was read before");
     assert!(began.elapsed() < 10 * LONGEST_READING, "{:?}", began.elapsed());
 }
 
 #[tokio::test]
 async fn a_server_that_is_too_old_or_no_server_of_tls_is_told_apart() {
-    let sides = Files::of(&Authority::new("own")).tls().current().await.unwrap();
+    let sides = Files::of(&Authority::new("own")).tls().current(LIMIT).await.unwrap();
     for (answer, says) in [
         // The alert protocol_version, as who knows TLS 1.1 at the most sends it.
         (&b"\x15\x03\x02\x00\x02\x02\x46"[..], "must offer TLS 1.2 or newer"),
@@ -300,7 +305,7 @@ async fn a_server_that_is_too_old_or_no_server_of_tls_is_told_apart() {
             stream.write_all(answer).await.unwrap();
         });
         let host = Host::parse("127.0.0.1").unwrap();
-        let error = sides.service.handshake(&host, tcp).await.unwrap_err();
+        let error = sides.service.handshake(&host, tcp, LIMIT).await.unwrap_err();
         assert!(error.contains(says), "{error}");
         server.await.unwrap();
     }
@@ -313,6 +318,8 @@ async fn an_authority_that_shows_itself_as_a_server_is_explained() {
     let directory = tempfile::tempdir().unwrap();
     let ca_file = Some(write(directory.path(), "ca.pem", &authority.pem));
     let tls = Tls::new(TlsSettings { ca_file, client: None }, []);
-    let error = meet(&tls.current().await.unwrap().service, config).await.unwrap_err();
+    let error = meet(&tls.current(LIMIT).await.unwrap().service, config)
+        .await
+        .unwrap_err();
     assert!(error.contains("is one of an authority (CA:TRUE)"), "{error}");
 }

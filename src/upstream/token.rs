@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::connector::Connector;
 use super::ims::{self, Granted, NotGranted, TokenRequest, is_sendable};
+use super::secrets::SecretReader;
 use crate::lifecycle::TokenFailure;
 use crate::settings::{Credential, Grant, SecretSource};
 
@@ -43,6 +44,7 @@ pub struct TokenSource<C> {
     connector: Arc<C>,
     limit: Duration,
     replacement_pause: Duration,
+    secrets: SecretReader,
     /// Held during a fetch: that is what makes one of many.
     state: Mutex<State>,
 }
@@ -122,6 +124,7 @@ impl<C: Connector> TokenSource<C> {
             connector,
             limit,
             replacement_pause,
+            secrets: SecretReader::default(),
             state: Mutex::default(),
         }
     }
@@ -134,13 +137,15 @@ impl<C: Connector> TokenSource<C> {
     pub async fn token(&self, refused: Option<Generation>) -> Result<AccessToken, TokenFailure> {
         let mut state = self.state.lock().await;
         match &self.credential.grant {
-            Grant::Token { client_id, token } => self.ready_made(&mut state, client_id.as_deref(), token, refused),
+            Grant::Token { client_id, token } => {
+                self.ready_made(&mut state, client_id.as_deref(), token, refused).await
+            }
             Grant::Client { .. } => self.fetched(&mut state, refused).await,
         }
     }
 
     /// A ready-made token is read again at each connect: whoever renews it writes it there.
-    fn ready_made(
+    async fn ready_made(
         &self,
         state: &mut State,
         client_id: Option<&str>,
@@ -148,7 +153,7 @@ impl<C: Connector> TokenSource<C> {
         refused: Option<Generation>,
     ) -> Result<AccessToken, TokenFailure> {
         let name = &self.credential.name;
-        let secret = read_secret(source)?;
+        let secret = self.read_secret(source).await?;
         if let Some(cached) = &state.cached
             && cached.token.expose() == secret.expose_secret()
         {
@@ -237,7 +242,7 @@ impl<C: Connector> TokenSource<C> {
         else {
             return Err(TokenFailure::Unavailable("this credential is fetched from nowhere".to_owned()).into());
         };
-        let secret = read_secret(client_secret)?;
+        let secret = self.read_secret(client_secret).await?;
         // Its life counts from before it began, so never too long.
         let asked = Instant::now();
         let request = TokenRequest {
@@ -259,6 +264,11 @@ impl<C: Connector> TokenSource<C> {
         Ok(token)
     }
 
+    async fn read_secret(&self, source: &SecretSource) -> Result<SecretString, TokenFailure> {
+        let read = self.secrets.read(source, SecretSource::read).await;
+        read.map_err(TokenFailure::Unavailable)
+    }
+
     /// Makes a token of a secret, with the next number.
     fn number(
         &self,
@@ -273,13 +283,6 @@ impl<C: Connector> TokenSource<C> {
             TokenFailure::Refused { description, retry_after: None }
         })
     }
-}
-
-/// A secret that cannot be read just now may be in the middle of its rotation: tried again later.
-fn read_secret(source: &SecretSource) -> Result<SecretString, TokenFailure> {
-    source
-        .read()
-        .map_err(|error| TokenFailure::Unavailable(error.to_string()))
 }
 
 #[cfg(test)]

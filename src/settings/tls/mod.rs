@@ -99,7 +99,12 @@ impl TlsSettings {
             .into_iter()
             .filter_map(|(key, path)| Some((key, path?)))
             .map(|(key, path)| {
-                let listed = Named::read(path).and_then(|file| file.certificates().map(|found| listed(&found)));
+                // An old authority need not be a certificate that could be shown.
+                let found = Named::read(path).and_then(|file| match key {
+                    CA_FILE => file.authorities(),
+                    _ => file.certificates(),
+                });
+                let listed = found.map(|found| listed(&found));
                 let listed = listed.unwrap_or_else(|error| error.to_string());
                 format!("upstream.tls.{key}: {listed}")
             })

@@ -57,17 +57,20 @@ pub(super) fn read(bytes: &[u8]) -> Answer {
     }
 }
 
-/// The first word of each `Proxy-Authenticate`.
+/// The authentication schemes of all `Proxy-Authenticate`: one of these headers may list several challenges, with commas between them and
+/// between the parameters of each (RFC 9110, section 11.6.1). What has a `=` is a parameter, as far as it matters here.
 fn schemes(headers: &[httparse::Header<'_>]) -> Vec<String> {
     let challenges = headers
         .iter()
         .filter(|header| header.name.eq_ignore_ascii_case("proxy-authenticate"));
-    challenges
-        .filter_map(|header| {
-            let value = String::from_utf8_lossy(header.value).into_owned();
-            value.split_whitespace().next().map(str::to_owned)
-        })
-        .collect()
+    let listed = challenges.flat_map(|header| {
+        let value = String::from_utf8_lossy(header.value).into_owned();
+        let words = value
+            .split(',')
+            .filter_map(|part| part.split_whitespace().next().map(str::to_owned));
+        words.filter(|word| !word.contains('=')).collect::<Vec<_>>()
+    });
+    listed.collect()
 }
 
 #[cfg(test)]
@@ -101,7 +104,10 @@ mod tests {
             reason: "Who are you?".to_owned(),
             schemes: vec!["Negotiate".to_owned(), "Basic".to_owned()],
         };
-        assert_eq!(read(head.as_bytes()), Answer::Refused(expected));
+        assert_eq!(read(head.as_bytes()), Answer::Refused(expected.clone()));
+        let listed =
+            "HTTP/1.1 407 Who are you?\r\nProxy-Authenticate: Negotiate, Basic realm=\"x\", charset=\"UTF-8\"\r\n\r\n";
+        assert_eq!(read(listed.as_bytes()), Answer::Refused(expected));
         for (head, status) in [
             ("HTTP/1.1 302 Found\r\nLocation: x\r\n\r\n", 302),
             ("HTTP/1.0 599 \r\n\r\n", 599),

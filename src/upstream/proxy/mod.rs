@@ -21,7 +21,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::connector::{ConnectError, Target};
-use super::printable::chain;
+use super::secrets::SecretReader;
 use crate::settings::{Proxy, SecretSource};
 
 use answer::Answer;
@@ -34,18 +34,14 @@ const HEAD_LIMIT: usize = 16 * 1024;
 ///
 /// # Errors
 /// The file cannot be read, or holds something else: it may be in the middle of its rotation.
-pub(super) async fn credentials(proxy: &Proxy) -> Result<Option<SecretString>, ConnectError> {
-    let Some(source) = proxy.credentials.clone() else {
+pub(super) async fn credentials(proxy: &Proxy, reader: &SecretReader) -> Result<Option<SecretString>, ConnectError> {
+    let Some(source) = &proxy.credentials else {
         return Ok(None);
     };
-    let read = match &source {
-        SecretSource::Inline(_) => source.read_user_and_password(),
-        SecretSource::File(_) => tokio::task::spawn_blocking(move || source.read_user_and_password())
-            .await
-            .map_err(|error| ConnectError(chain(&error)))?,
-    };
-    let secret = read.map_err(|error| ConnectError(format!("the proxy {}: {error}", proxy.address())))?;
-    Ok(Some(secret))
+    let secret = reader.read(source, SecretSource::read_user_and_password).await;
+    secret
+        .map(Some)
+        .map_err(|why| ConnectError(format!("the proxy {}: {why}", proxy.address())))
 }
 
 /// Asks the proxy at the other end of `io` for a way to `target`.

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use url::Host;
 
 use super::super::connector::{Connector as _, Scheme};
+use super::super::secrets::SecretReader;
 use super::super::{Dialer, testing};
 use super::*;
 use crate::settings::{ProxyScheme, ProxySettings, TlsSettings};
@@ -52,7 +53,7 @@ async fn ask(pieces: Vec<Vec<u8>>, pipe: usize, credentials: bool) -> Result<Tun
         }
     });
     let proxy = proxy(3128, credentials.then(|| SecretSource::Inline(SECRET.into())));
-    let secret = super::credentials(&proxy).await.unwrap();
+    let secret = super::credentials(&proxy, &SecretReader::default()).await.unwrap();
     let opened = open(ours, &proxy, &target(), secret.as_ref()).await;
     opened.map_err(|error| error.to_string())
 }
