@@ -192,11 +192,11 @@ impl<C: Connector> StreamParts<C> {
         let make = || {
             let settings = ForwarderSettings::from(&*self.stream);
             let (journal, producer) = (self.journal.clone(), self.shared.producer.clone());
-            let (counters, quarantine) = (self.status.counters.clone(), self.shared.quarantine.clone());
+            let (status, quarantine) = (self.status.clone(), self.shared.quarantine.clone());
             let repeats = self.repeats();
             async move {
                 let repeats = repeats.await;
-                forward(settings, journal, producer, counters, repeats, quarantine).await;
+                forward(settings, journal, producer, status, repeats, quarantine).await;
             }
         };
         let failed = |pause: Duration| {

@@ -40,6 +40,7 @@ use crate::journal::{Batch, BatchKind, DEFAULT_CURSOR, Journal, Position};
 use crate::quarantine::Quarantine;
 use crate::settings::{MessageKey, StreamSettings};
 use crate::telemetry::counters::{DeadLetterReason, StreamCounters};
+use crate::telemetry::{Delivery, DeliveryStatus, StreamStatus};
 use setback::Setback;
 
 /// Where a stream's records go, and as what.
@@ -87,16 +88,20 @@ pub async fn forward(
     settings: ForwarderSettings,
     journal: Arc<Journal>,
     producer: Arc<Producer>,
-    counters: Arc<StreamCounters>,
+    status: StreamStatus,
     repeats: Option<Repeats>,
     quarantine: Quarantine,
 ) -> ForwardEnd {
     let counted_to = journal.cursor(DEFAULT_CURSOR);
+    let StreamStatus { counters, delivery, .. } = status;
+    // Whatever the forwarder before has shown.
+    delivery.show(Delivery::Well);
     Forwarder {
         settings: &settings,
         journal,
         producer,
         counters,
+        delivery,
         repeats,
         quarantine,
         counted_to,
@@ -115,6 +120,8 @@ struct Forwarder<'s> {
     journal: Arc<Journal>,
     producer: Arc<Producer>,
     counters: Arc<StreamCounters>,
+    /// Where it is shown how it goes.
+    delivery: DeliveryStatus,
     /// `None` if duplicates are not looked for.
     repeats: Option<Repeats>,
     /// For what Kafka does not take whole.

@@ -122,6 +122,7 @@ impl Kafka {
 struct Stream {
     name: String,
     journal: Arc<Journal>,
+    status: StreamStatus,
     counters: Arc<StreamCounters>,
     producer: Arc<Producer>,
     dedup: DedupMode,
@@ -131,10 +132,12 @@ struct Stream {
 
 impl Stream {
     fn new(name: &str, producer: &Arc<Producer>) -> Self {
+        let status = StreamStatus::new(name, 1);
         Self {
             name: name.to_owned(),
             journal: Arc::new(Journal::in_memory(JOURNAL_BYTES)),
-            counters: Arc::default(),
+            counters: Arc::clone(&status.counters),
+            status,
             producer: Arc::clone(producer),
             dedup: DedupMode::Drop,
             ids: None,
@@ -154,7 +157,7 @@ impl Stream {
             settings,
             Arc::clone(&self.journal),
             Arc::clone(&self.producer),
-            Arc::clone(&self.counters),
+            self.status.clone(),
             self.repeats(),
             self.quarantine(),
         )
@@ -408,12 +411,21 @@ async fn a_missing_topic_waits_for_a_person_and_stops_no_other_stream() {
     finish(&healthy, healthy_forwarder).await;
     assert_eq!(read_all(&mut good, 500).await.len(), 500);
     assert_eq!((failing.cursor(), failing.counters.delivered.get()), (Position(0), 0));
+    let Delivery::SetBack { failures, advice, .. } = failing.status.delivery.now() else {
+        panic!("{:?}", failing.status.delivery.now())
+    };
+    assert!(
+        failures >= 2 && advice.is_some_and(|advice| advice.contains("create the topic")),
+        "{failures} {advice:?}"
+    );
+    assert_eq!(healthy.status.delivery.now(), Delivery::Well);
     kafka
         .cluster
         .topic_error("bad-hits", RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR)
         .unwrap();
     finish(&failing, failing_forwarder).await;
     read_all(&mut bad, 200).await;
+    assert_eq!(failing.status.delivery.now(), Delivery::Well);
     assert_eq!(
         (
             failing.counters.hits.get(),

@@ -51,8 +51,13 @@ async fn a_stream_that_gets_no_reports_goes_apart_and_the_others_lose_and_double
     }
     until("it is apart", || producer.has_one_for_the_troubled()).await;
     assert_eq!(stalled.counters.delivered.get(), 50);
+    assert_eq!(
+        (healthy.status.delivery.now(), stalled.status.delivery.now().name()),
+        (Delivery::Well, "stalled")
+    );
     kafka.cluster.broker_up(2).unwrap();
     until("all is delivered", || stalled.counters.delivered.get() == 300).await;
+    assert_eq!(stalled.status.delivery.now(), Delivery::Well);
     until("the stream is back with the others", || {
         !producer.has_one_for_the_troubled()
     })

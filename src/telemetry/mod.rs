@@ -3,12 +3,15 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`counters`] | one set of counts a stream |
+//! | [`delivery`] | how Kafka takes a stream's records, kept up to date by its forwarder |
 //! | [`logs`] | how log lines are written |
-//! | [`status`] | the state of every connection slot, kept up to date by its driver |
+//! | [`status`] | what each stream does: its connection slots, and its delivery |
 
 pub mod counters;
+pub mod delivery;
 pub mod logs;
 pub mod status;
 
 pub use counters::StreamCounters;
+pub use delivery::{Delivery, DeliveryStatus};
 pub use status::{SlotStatus, StreamStatus};

@@ -1,10 +1,10 @@
-//! The state of every connection slot, kept up to date by its driver and read by whoever shows it.
+//! What each stream does: the state of every connection slot, kept up to date by its driver, and of its delivery; read by whoever shows it.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::StreamCounters;
+use super::{DeliveryStatus, StreamCounters};
 use crate::lifecycle::gap::OpenGap;
 use crate::lifecycle::{Moment, State, Why};
 
@@ -15,6 +15,8 @@ pub struct StreamStatus {
     pub name: Arc<str>,
     /// One for each connection slot.
     pub slots: Vec<SlotStatus>,
+    /// How Kafka takes its records.
+    pub delivery: DeliveryStatus,
     /// What was counted.
     pub counters: Arc<StreamCounters>,
 }
@@ -26,6 +28,7 @@ impl StreamStatus {
         Self {
             name: name.into(),
             slots,
+            delivery: DeliveryStatus::default(),
             counters: Arc::default(),
         }
     }

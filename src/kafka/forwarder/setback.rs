@@ -1,7 +1,7 @@
 //! What comes between two generations: a failed one is told, once and in the words of its kind, and its stream waits; a stream that
 //! went apart from the others and has caught up goes back to them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
@@ -11,6 +11,7 @@ use crate::kafka::failure::{Failure, FailureClass};
 use crate::kafka::lane::Lane;
 use crate::kafka::producer::{Company, ProducerError};
 use crate::kafka::watchdog::Stall;
+use crate::telemetry::Delivery;
 
 /// How a generation ended badly. All its reports are in, unless the producer has failed for good.
 pub(super) struct Setback {
@@ -72,6 +73,11 @@ impl Forwarder<'_> {
         let wait = class.delay(failures);
         let wait_ms = wait.as_millis() as u64;
         let (stream, cursor) = (&self.settings.name, self.cursor());
+        let reason = match &setback.no_producer {
+            Some(error) => error.to_string(),
+            None => setback.failure.to_string(),
+        };
+        self.show_setback(reason, setback.failure.advice(), failures, wait);
         if let Some(error) = &setback.no_producer {
             warn!(stream, %cursor, %error, failures, wait_ms, "no kafka producer can be had");
         } else {
@@ -97,6 +103,17 @@ impl Forwarder<'_> {
         wait
     }
 
+    fn show_setback(&self, reason: String, advice: Option<&'static str>, failures: u32, wait: Duration) {
+        let now = Instant::now();
+        self.delivery.show(Delivery::SetBack {
+            since: self.delivery.now().since().unwrap_or(now),
+            retry_at: now + wait,
+            reason,
+            advice,
+            failures,
+        });
+    }
+
     /// Its producer was left, because of this stream or another one.
     fn leave(&mut self, undelivered: usize, stall: &Stall) {
         let stream = &self.settings.name;
@@ -105,6 +122,10 @@ impl Forwarder<'_> {
             return;
         }
         self.counters.rewinds.one();
+        let since = self.delivery.now().since();
+        self.delivery.show(Delivery::Stalled {
+            since: since.unwrap_or(stall.since),
+        });
         let is_first = self.trouble.stalled(stall.others_deliver);
         let (cursor, apart) = (self.cursor(), self.trouble.company() == Company::Troubled);
         let silent_s = stall.since.elapsed().as_secs();
@@ -127,6 +148,7 @@ impl Forwarder<'_> {
         let stream = &self.settings.name;
         let end = self.journal.end();
         if let Some(over) = self.trouble.delivered(cursor, end) {
+            self.delivery.show(Delivery::Well);
             info!(
                 stream,
                 %cursor,
