@@ -75,6 +75,7 @@ pub struct Kept {
 }
 
 struct World<'a> {
+    seed: u64,
     plant: Plant,
     dir: &'a Path,
     random: Random,
@@ -88,6 +89,8 @@ struct World<'a> {
     emptied: watch::Sender<bool>,
     status: StreamStatus,
     drivers: Vec<(StopSwitch, JoinHandle<()>)>,
+    /// So many drivers were started.
+    starts: u64,
     troubles: Vec<(Rule, String)>,
 }
 
@@ -107,6 +110,7 @@ pub async fn live(seed: u64, plant: Plant, dir: &Path, tally: &Tally) -> Past {
     let (heard, when_heard) = watch::channel([0; 2]);
     let emptying = tokio::spawn(empty(journal.clone(), when_emptied, heard));
     let mut world = World {
+        seed,
         plant,
         dir,
         random,
@@ -122,6 +126,7 @@ pub async fn live(seed: u64, plant: Plant, dir: &Path, tally: &Tally) -> Past {
         journal: journal.clone(),
         emptied,
         drivers: Vec::new(),
+        starts: 0,
         troubles: Vec::new(),
     };
     let watching: Vec<_> = world
@@ -149,7 +154,7 @@ pub async fn live(seed: u64, plant: Plant, dir: &Path, tally: &Tally) -> Past {
 }
 
 impl World<'_> {
-    fn start(&self, slot: u8) -> (StopSwitch, JoinHandle<()>) {
+    fn start(&mut self, slot: u8) -> (StopSwitch, JoinHandle<()>) {
         let dial = Arc::new(Dial {
             network: self.network.clone(),
             slot,
@@ -171,11 +176,17 @@ impl World<'_> {
             status: self.status.slots[usize::from(slot)].clone(),
             counters: self.status.counters.clone(),
             stagger: Duration::ZERO,
-            jitter_seed: 0,
+            jitter_seed: self.jitter_seed(slot),
             reset: None,
         };
         let (switch, stop) = stop_switch();
         (switch, tokio::spawn(driver.drive(stop)))
+    }
+
+    /// Another one for each history, slot and start, and the same each time that the history is lived.
+    fn jitter_seed(&mut self, slot: u8) -> u64 {
+        self.starts += 1;
+        Random::new(self.seed ^ self.starts << 32 ^ u64::from(slot) << 56).below(u64::MAX)
     }
 
     async fn go_through_bad_times(&mut self) {
@@ -417,7 +428,7 @@ fn planted(plant: Plant, mut batches: Vec<Kept>) -> Vec<Kept> {
 fn stream(seed: u64, random: &mut Random) -> StreamSettings {
     let api = random.pick(&["api/1", "api/1", "api/2"]).unwrap();
     let mut stream = testing::stream(&format!("{}/{api}/stream/{ENDPOINT}", BASES[0]));
-    // Jitter comes of the name.
+    // For log lines.
     stream.name = format!("web-{seed}");
     stream.cooldown = COOLDOWN;
     stream.long_retry = Duration::from_mins(3);
