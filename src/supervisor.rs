@@ -17,7 +17,7 @@ use crate::lifecycle::ResetTo;
 use crate::quarantine::Quarantine;
 use crate::settings::{DedupSettings, Settings, StreamSettings};
 use crate::stream::revival::keep_alive;
-use crate::stream::{SlotDriver, Stop, StopSwitch, stop_switch};
+use crate::stream::{SharedReset, SlotDriver, Stop, StopSwitch, stop_switch};
 use crate::telemetry::StreamStatus;
 use crate::upstream::{Connector, TokenSource};
 
@@ -141,8 +141,9 @@ impl<C: Connector> StreamParts<C> {
     async fn run(self, stop: Stop) {
         let name = self.stream.name.clone();
         let mut slots = JoinSet::new();
+        let reset = SharedReset::new(self.shared.resets.get(&name).copied());
         for (slot, stagger) in self.staggers.iter().copied().enumerate() {
-            let (make, stop, name) = (self.slot_driver(slot, stagger), stop.clone(), name.clone());
+            let (make, stop, name) = (self.slot_driver(slot, stagger, &reset), stop.clone(), name.clone());
             slots.spawn(async move {
                 let failed = |pause: Duration| {
                     tracing::error!(
@@ -163,7 +164,12 @@ impl<C: Connector> StreamParts<C> {
         tokio::join!(connections_closed, self.forward(&stop));
     }
 
-    fn slot_driver(&self, slot: usize, stagger: Duration) -> impl Fn() -> SlotDriver<C> + Send + 'static {
+    fn slot_driver(
+        &self,
+        slot: usize,
+        stagger: Duration,
+        reset: &SharedReset,
+    ) -> impl Fn() -> SlotDriver<C> + Send + 'static + use<C> {
         let (stream, tokens, journal, shared) = (
             self.stream.clone(),
             self.tokens.clone(),
@@ -171,7 +177,7 @@ impl<C: Connector> StreamParts<C> {
             self.shared.clone(),
         );
         let (status, counters) = (self.status.slots[slot].clone(), self.status.counters.clone());
-        let reset = self.shared.resets.get(&self.stream.name).copied();
+        let reset = reset.clone();
         move || SlotDriver {
             stream: stream.clone(),
             slot: slot as u8,
@@ -184,7 +190,7 @@ impl<C: Connector> StreamParts<C> {
             counters: counters.clone(),
             stagger,
             jitter_seed: RandomState::new().hash_one((&stream.name, slot)),
-            reset,
+            reset: reset.clone(),
         }
     }
 

@@ -5,6 +5,7 @@
 //! | [`slot_driver`] | carries out what one slot's lifecycle decides: sockets, timers, leases |
 //! | [`reading`] | reads one open connection into the journal until it ends |
 //! | `gaps` | notes when a slot has no connection, and tells of it |
+//! | [`resetting`] | what the slots share of a reset on purpose |
 //! | [`revival`] | starts a task again that panicked |
 //! | [`stop`] | the word to stop, for all who wait |
 
@@ -12,9 +13,11 @@
 mod emulation;
 mod gaps;
 pub mod reading;
+pub mod resetting;
 pub mod revival;
 pub mod slot_driver;
 pub mod stop;
 
+pub use resetting::SharedReset;
 pub use slot_driver::SlotDriver;
 pub use stop::{Stop, StopSwitch, stop_switch};

@@ -8,7 +8,8 @@ use crate::clock::{Clock, as_wall};
 use crate::journal::Journal;
 use crate::leases::{DurableLease, LeaseDir, LeaseKey};
 use crate::lifecycle::{
-    Action, Event, FirstWait, Lease, Lost, Moment, Phase, Policy, Reset, ResetTo, Slot, StallWatch, State, Unreached,
+    Action, Event, FirstWait, Lease, Lost, Moment, Phase, Policy, ResetDone, ResetTo, Slot, StallWatch, State,
+    Unreached,
 };
 use crate::settings::StreamSettings;
 use crate::telemetry::{SlotStatus, StreamCounters};
@@ -19,6 +20,7 @@ use crate::upstream::{
 use super::Stop;
 use super::gaps::{Gaps, Noted};
 use super::reading::{PendingAppend, Reading};
+use super::resetting::{SharedReset, SlotReset};
 
 /// What the driver of one connection slot is made of.
 pub struct SlotDriver<C: Connector> {
@@ -44,8 +46,8 @@ pub struct SlotDriver<C: Connector> {
     pub stagger: Duration,
     /// What jitter is drawn from. It need not be unguessable, only different from one slot and one start to the next.
     pub jitter_seed: u64,
-    /// Where the operator wants the stream to start, if this run was told.
-    pub reset: Option<ResetTo>,
+    /// Where the operator wants the stream to start, if this run was told: shared by the stream's slots.
+    pub reset: SharedReset,
 }
 
 /// What the driver has under way: exactly one thing at a time.
@@ -63,16 +65,16 @@ impl<C: Connector> SlotDriver<C> {
     pub async fn drive(self, stop: Stop) {
         let key = LeaseKey::new(&self.stream.url, self.slot);
         let policy = policy(&self.stream);
+        let reset = self.reset.of_slot(self.slot, &self.stream, &self.leases).await;
         let (found, remembered) = self.leases.find_with_reset(&key).await;
         let gaps = Gaps::begin(self.noted(&key)).await;
         let now = self.clock.now();
         let mut first = FirstWait::from_found(&found, now, self.clock.boot(), &policy);
         first.until = first.until.max(now + self.stagger);
-        let forgets = remembered.is_some();
-        let reset = Reset::at_start(self.reset, remembered);
+        let reset_known = reset.done();
         // What is forgotten is forgotten on disk, or it would be taken for an answer to a later wish.
-        first.rewrite |= forgets && reset.done().is_none();
-        self.leases.note_reset(&key, reset.done().cloned());
+        first.rewrite |= remembered != reset_known;
+        self.leases.note_reset(&key, reset_known.clone());
         self.tell_of_reset(&reset);
         let (slot, actions) = Slot::start(policy, first, now, self.jitter_seed);
         let reading = Reading {
@@ -89,6 +91,7 @@ impl<C: Connector> SlotDriver<C> {
             key,
             slot,
             reset,
+            reset_known,
             reading,
             gaps,
             stop,
@@ -101,7 +104,7 @@ impl<C: Connector> SlotDriver<C> {
         drive.run(actions).await;
     }
 
-    fn tell_of_reset(&self, reset: &Reset) {
+    fn tell_of_reset(&self, reset: &SlotReset) {
         let (stream, slot) = (self.stream.name.as_str(), self.slot);
         if let Some(done) = reset.done() {
             let (reset, at) = (done.to.as_str(), done.wall.as_str());
@@ -142,7 +145,9 @@ struct Drive<C: Connector> {
     driver: SlotDriver<C>,
     key: LeaseKey,
     slot: Slot,
-    reset: Reset,
+    reset: SlotReset,
+    /// What the slot's lease says of the reset, from its next write on.
+    reset_known: Option<ResetDone>,
     reading: Reading,
     gaps: Gaps,
     stop: Stop,
@@ -197,6 +202,7 @@ impl<C: Connector> Drive<C> {
     }
 
     async fn store(&mut self, lease: Lease) -> Option<Event> {
+        self.note_reset_over();
         let connecting = lease.phase == Phase::Connecting;
         let stored = if connecting {
             let permit = self.driver.leases.store_open(&self.key, lease).await;
@@ -238,8 +244,8 @@ impl<C: Connector> Drive<C> {
                         let reset = self.reset.to_send();
                         let (event, body) = connect(&self.driver, token, lease, reset).await;
                         self.body = body;
-                        if event == Event::Streaming {
-                            self.note_reset();
+                        if let Some(to) = reset {
+                            self.note_reset(to, &event);
                         }
                         event
                     }
@@ -247,6 +253,7 @@ impl<C: Connector> Drive<C> {
                 },
                 Pending::Read(body) => {
                     let ended = self.reading.read(body, &self.stop).await;
+                    self.reset.ended();
                     self.gaps.connection_ended(&ended.event, ended.last_alive);
                     self.unfinished = ended.pending;
                     self.note_cut(ended.cut_bytes);
@@ -263,12 +270,20 @@ impl<C: Connector> Drive<C> {
         }
     }
 
-    /// The service has answered 200: what went along is done. Before the lease of the open stream is stored, which remembers it.
-    fn note_reset(&mut self) {
-        let Some(to) = self.reset.to_send() else { return };
+    /// What became of an attempt that carried a reset. Before the next lease is stored, which remembers it.
+    fn note_reset(&mut self, to: ResetTo, event: &Event) {
+        let is_open = *event == Event::Streaming;
+        // A 200 is an answer even if its body is none that we read.
+        if !is_open && !matches!(event, Event::Lost(Lost::Unreadable(_))) {
+            return;
+        }
         let wall = humantime::format_rfc3339_seconds(self.driver.clock.wall());
         self.reset.answered(wall.to_string());
-        self.driver.leases.note_reset(&self.key, self.reset.done().cloned());
+        if !is_open {
+            self.reset.ended();
+        }
+        self.reset_known = self.reset.done();
+        self.driver.leases.note_reset(&self.key, self.reset_known.clone());
         let (stream, slot, reset) = (self.driver.stream.name.as_str(), self.driver.slot, to.as_str());
         tracing::info!(
             stream,
@@ -276,6 +291,22 @@ impl<C: Connector> Drive<C> {
             reset,
             "the reset was sent, and the service answered 200: it is not sent again"
         );
+    }
+
+    /// Another slot may have ended the reset for this one: its lease is to remember that, too.
+    fn note_reset_over(&mut self) {
+        let done = self.reset.done();
+        if done == self.reset_known {
+            return;
+        }
+        if let Some(done) = &done {
+            let (stream, slot, reset) = (self.driver.stream.name.as_str(), self.driver.slot, done.to.as_str());
+            let text = "the reset is over for this slot: another connection of the stream had its answer and has ended since, so it \
+                        would take effect a second time";
+            tracing::info!(stream, slot, reset, at = done.wall, "{text}");
+        }
+        self.driver.leases.note_reset(&self.key, done.clone());
+        self.reset_known = done;
     }
 
     async fn fetch_token(&mut self, refused: bool) -> Event {

@@ -1,6 +1,7 @@
 //! The driver with its real waits, in virtual time: a service in memory, a lease on a real disk.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
@@ -17,12 +18,14 @@ use crate::clock::Sleep;
 use crate::journal::batch::HEADER_BYTES;
 use crate::journal::{DEFAULT_CURSOR, Position};
 use crate::lifecycle::{BootId, EndReason, Why};
-use crate::stream::{StopSwitch, stop_switch};
+use crate::stream::{SharedReset, StopSwitch, stop_switch};
 use crate::telemetry::StreamStatus;
 use crate::upstream::testing::{Network, Service, network, stream};
 
 #[path = "slot_driver_tests/gaps.rs"]
 mod gaps;
+#[path = "slot_driver_tests/resets.rs"]
+mod resets;
 
 const URL: &str = "https://livestream.adobe.net/api/1/stream/adobe-livestream-web";
 const OPEN: &str = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -97,8 +100,10 @@ struct World {
     service: Service,
     journal: Arc<Journal>,
     status: StreamStatus,
-    /// What the next driver is told.
+    /// What the next driver is told, if it begins a run.
     reset: Option<ResetTo>,
+    /// How many slots the stream has.
+    connections: u8,
 }
 
 impl World {
@@ -110,13 +115,21 @@ impl World {
             network,
             service,
             journal: Arc::new(Journal::in_memory(journal_bytes)),
-            status: StreamStatus::new("web", 1),
+            status: StreamStatus::new("web", 2),
             reset: None,
+            connections: 1,
         }
     }
 
+    /// Begins a run with one slot.
     fn start(&self) -> (StopSwitch, JoinHandle<()>) {
-        let stream = Arc::new(stream(URL));
+        self.start_slot(0, &SharedReset::new(self.reset))
+    }
+
+    fn start_slot(&self, slot: u8, reset: &SharedReset) -> (StopSwitch, JoinHandle<()>) {
+        let mut stream = stream(URL);
+        stream.connections = self.connections;
+        let stream = Arc::new(stream);
         let tokens = TokenSource::new(
             stream.credential.clone(),
             self.network.clone(),
@@ -125,17 +138,17 @@ impl World {
         );
         let driver = SlotDriver {
             stream,
-            slot: 0,
+            slot,
             connector: self.network.clone(),
             tokens: Arc::new(tokens),
             leases: LeaseDir::open(self.dir.path(), self.clock.clone()).unwrap(),
             journal: self.journal.clone(),
             clock: self.clock.clone(),
-            status: self.status.slots[0].clone(),
+            status: self.status.slots[usize::from(slot)].clone(),
             counters: self.status.counters.clone(),
             stagger: Duration::ZERO,
             jitter_seed: 0,
-            reset: self.reset,
+            reset: reset.clone(),
         };
         let (switch, stop) = stop_switch();
         (switch, tokio::spawn(driver.drive(stop)))
@@ -160,15 +173,24 @@ impl World {
     }
 
     fn lease(&self) -> serde_json::Value {
+        self.lease_of(0)
+    }
+
+    fn lease_of(&self, slot: u8) -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(self.lease_path(slot)).unwrap()).unwrap()
+    }
+
+    fn lease_path(&self, slot: u8) -> PathBuf {
+        let end = format!(".{slot}.json");
         let leases: Vec<_> = std::fs::read_dir(self.dir.path().join("leases"))
             .unwrap()
             .map(|file| file.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+            .filter(|path| path.to_string_lossy().ends_with(&end))
             .collect();
         let [lease] = &leases[..] else {
             panic!("one lease, not {leases:?}")
         };
-        serde_json::from_slice(&std::fs::read(lease).unwrap()).unwrap()
+        lease.clone()
     }
 }
 
@@ -395,116 +417,6 @@ async fn an_attempt_that_reaches_nobody_backs_off_and_owes_no_cooldown() {
     drop(io);
     switch.stop();
     driver.await.unwrap();
-}
-
-impl World {
-    /// Takes the next request, and says what it asks for as `reset`.
-    async fn asked_reset(&mut self) -> (Option<String>, DuplexStream) {
-        let (_, head, io) = self.service.request().await;
-        let query = head.split([' ', '?', '&']).find_map(|part| part.strip_prefix("reset="));
-        (query.map(str::to_owned), io)
-    }
-
-    /// Stops a driver in mid-stream, or aborts it, and lets the cooldown pass.
-    async fn end(&self, switch: StopSwitch, driver: JoinHandle<()>, io: DuplexStream, in_order: bool) {
-        if in_order {
-            switch.stop();
-        } else {
-            driver.abort();
-        }
-        let _ = driver.await;
-        drop(io);
-        tokio::time::sleep(Duration::from_secs(61)).await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_reset_goes_along_until_a_200_and_never_on_a_reconnect_or_a_restart_with_the_same_wish() {
-    let mut world = World::new(1 << 20);
-    world.reset = Some(ResetTo::Smallest);
-    let (switch, driver) = world.start();
-    for refused in ["503 No", "401 Who", "409 Taken"] {
-        let (reset, mut io) = world.asked_reset().await;
-        assert_eq!(reset.as_deref(), Some("smallest"), "before {refused}");
-        let head = format!("HTTP/1.1 {refused}\r\ncontent-length: 0\r\n\r\n");
-        io.write_all(head.as_bytes()).await.unwrap();
-    }
-    let (reset, mut io) = world.asked_reset().await;
-    assert_eq!(reset.as_deref(), Some("smallest"));
-    assert_eq!(world.lease().get("reset"), None, "not answered yet");
-    io.write_all(OPEN.as_bytes()).await.unwrap();
-    io.write_all(&record()).await.unwrap();
-    world.journal.next(Position::default()).await.unwrap();
-    assert_eq!(world.lease()["reset"]["to"], "smallest");
-    drop(io);
-    let (reset, mut io) = world.asked_reset().await;
-    assert_eq!(reset, None, "a reconnect");
-    io.write_all(OPEN.as_bytes()).await.unwrap();
-    world.state(is_streaming).await;
-    world.end(switch, driver, io, true).await;
-    for in_order in [true, false] {
-        let (switch, driver) = world.start();
-        let (reset, mut io) = world.asked_reset().await;
-        assert_eq!(reset, None, "a restart");
-        io.write_all(OPEN.as_bytes()).await.unwrap();
-        world.state(is_streaming).await;
-        world.end(switch, driver, io, in_order).await;
-        assert_eq!(world.lease()["reset"]["to"], "smallest");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_start_without_the_wish_forgets_it_even_if_it_connects_to_nobody_and_another_wish_is_new() {
-    let mut world = World::new(1 << 20);
-    for (wish, sent) in [
-        (Some(ResetTo::Latest), Some("latest")),
-        (Some(ResetTo::Earliest), Some("earliest")),
-        (Some(ResetTo::Earliest), None),
-    ] {
-        world.reset = wish;
-        let (switch, driver) = world.start();
-        let (reset, mut io) = world.asked_reset().await;
-        assert_eq!(reset.as_deref(), sent);
-        io.write_all(OPEN.as_bytes()).await.unwrap();
-        world.state(is_streaming).await;
-        world.end(switch, driver, io, true).await;
-    }
-    world.network.plan([crate::upstream::testing::Connect::Hangs]);
-    world.reset = None;
-    let (switch, driver) = world.start();
-    switch.stop();
-    driver.await.unwrap();
-    assert_eq!(world.lease().get("reset"), None);
-    world.reset = Some(ResetTo::Earliest);
-    let (_switch, _driver) = world.start();
-    assert_eq!(world.asked_reset().await.0.as_deref(), Some("earliest"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_reset_that_was_answered_is_not_sent_again_although_the_disk_did_not_take_it() {
-    let mut world = World::new(1 << 20);
-    let leases = world.dir.path().join("leases");
-    world.reset = Some(ResetTo::Largest);
-    let (_switch, _driver) = world.start();
-    let (reset, mut io) = world.asked_reset().await;
-    assert_eq!(reset.as_deref(), Some("largest"));
-    std::fs::remove_dir_all(&leases).unwrap();
-    io.write_all(OPEN.as_bytes()).await.unwrap();
-    world.state(is_streaming).await;
-    drop(io);
-    let not_stored = |state: &State| {
-        matches!(
-            state,
-            State::Waiting {
-                why: Why::LeaseNotStored,
-                ..
-            }
-        )
-    };
-    world.state(not_stored).await;
-    std::fs::create_dir(&leases).unwrap();
-    assert_eq!(world.asked_reset().await.0, None);
-    assert_eq!(world.lease()["reset"]["to"], "largest", "the next write has it");
 }
 
 #[tokio::test(start_paused = true)]

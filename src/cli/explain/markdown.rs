@@ -27,12 +27,14 @@ hits; `largest` or `latest` at now, which **throws away what was missed**.
 
 - It takes effect only when all connections of the stream are closed: stop every other client first, those on other machines too.
 - Each connection of the stream sends it until the service answers 200 to a request that carried it, and never again: no automatic reconnect, and no restart
-  with the same command line, repeats it. So it may stand in a unit file. The log says when it was sent and answered, and at a restart that it was.
+  with the same command line, repeats it. So it may stand in a unit file. The log says when it was sent and answered, and at a restart that it was. A 200
+  whose body cannot be read is an answer too.
 - To have it once more, start once without it, then with it. A start with another WHERE is a new wish.
 - It is remembered in the lease under `state_dir`. If the daemon is stopped or dies while the answer is on its way, or dies before the lease is written, or if
   the lease is lost or damaged, it is sent once more.
-- With several connections each sends its own, which has no effect while another is open. One that comes late, when all others happen to be closed, takes
-  effect then: where that matters, see in the log that all are answered.
+- With several connections each sends its own, which has no effect while another is open. As soon as one that was answered has ended, it is over for all that
+  were not: whatever connects from then on is a reconnect, and sends none. After a restart with the same command line it is over for all if one remembers
+  an answer. The log says so.
 ";
 
 /// The page.

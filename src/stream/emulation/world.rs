@@ -24,7 +24,7 @@ use crate::simulator::{
     AttemptFault, Backfill, BodyStyle, Chaos, Handle, Ledger, LineEnd, Random, Rate, Redirect, RedirectTarget,
     SimulatedStream, Simulator, SimulatorSettings, StreamFault, TokenFault,
 };
-use crate::stream::{SlotDriver, StopSwitch, stop_switch};
+use crate::stream::{SharedReset, SlotDriver, StopSwitch, stop_switch};
 use crate::telemetry::StreamStatus;
 use crate::upstream::{TokenSource, testing};
 
@@ -177,7 +177,7 @@ impl World<'_> {
             counters: self.status.counters.clone(),
             stagger: Duration::ZERO,
             jitter_seed: self.jitter_seed(slot),
-            reset: None,
+            reset: SharedReset::default(),
         };
         let (switch, stop) = stop_switch();
         (switch, tokio::spawn(driver.drive(stop)))
