@@ -137,6 +137,11 @@ impl LeaseDir {
 
     /// Makes a lease durable.
     pub async fn store(&self, key: &LeaseKey, lease: Lease) -> io::Result<()> {
+        off_the_async_threads(self.write(key, self.content(key, lease)?)).await
+    }
+
+    /// What the file of a lease that is written now says.
+    fn content(&self, key: &LeaseKey, lease: Lease) -> io::Result<Vec<u8>> {
         let stored = Stored {
             version: VERSION,
             url: key.url.clone(),
@@ -151,18 +156,21 @@ impl LeaseDir {
             last_alive: lock(&self.last_alive).get(key).map(StoredStamp::from),
             reset: lock(&self.resets).get(key).cloned().flatten().map(StoredReset::from),
         };
+        Ok(serde_json::to_vec(&stored)?)
+    }
+
+    /// The work of a write. Its place among the writes of this lease is that of this call, whenever it is done.
+    fn write(&self, key: &LeaseKey, content: Vec<u8>) -> impl FnOnce() -> io::Result<()> + Send + use<> {
         let path = self.dir.join(key.file_name());
-        let content = serde_json::to_vec(&stored)?;
         let (number, landed) = (self.asked.fetch_add(1, Ordering::Relaxed) + 1, self.landed(key));
-        let write = move || {
+        move || {
             let mut landed = lock(&landed);
             if number < *landed {
                 return Err(io::Error::other("a later write of the same lease came first"));
             }
             *landed = number;
             write_durably(&path, &content)
-        };
-        off_the_async_threads(write).await
+        }
     }
 
     fn landed(&self, key: &LeaseKey) -> Arc<Mutex<u64>> {

@@ -1,11 +1,13 @@
 //! What a lease tells of the connection before it, for gap reports: when that last lived. No decision to connect reads any of it.
 //!
-//! A streaming connection only touches its lease's file now and then ([`Heartbeat`]): that needs no write of the lease. What is known at a
-//! disconnect goes into each lease that is written after it, as `last_alive`, until another connection has streamed.
+//! A streaming connection only touches its lease's file now and then ([`Heartbeat`]): that needs no write of the lease, unless that failed
+//! at its 200 ([`Owed`]). What is known at a disconnect goes into each lease that is written after it, as `last_alive`, until another connection has streamed.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -13,8 +15,8 @@ use tokio::task::JoinHandle;
 
 use super::{LeaseDir, LeaseKey, Stored, millis, moment, off_the_async_threads, read_bounded};
 use crate::clock::since_epoch;
-use crate::lifecycle::BootId;
 use crate::lifecycle::life::{Stamp, Trace};
+use crate::lifecycle::{BootId, Lease};
 
 impl LeaseDir {
     /// What the lease on disk tells of the last connection. Nothing if there is none, or none that can be read.
@@ -38,12 +40,30 @@ impl LeaseDir {
             leases: self.clone(),
             key: key.clone(),
             touching: None,
+            owed: None,
         }
     }
 
-    fn touch(&self, key: &LeaseKey, at: SystemTime) -> JoinHandle<()> {
+    /// A lease that could not be written just now, as it would have been.
+    pub fn owed(&self, key: &LeaseKey, lease: Lease) -> Option<Owed> {
+        let content = self.content(key, lease).ok()?;
+        let written = Arc::default();
+        Some(Owed { content, written })
+    }
+
+    /// Writes what is owed, and touches the file.
+    fn touch(&self, key: &LeaseKey, at: SystemTime, owed: Option<&Owed>) -> JoinHandle<()> {
         let (path, landed) = (self.dir.join(key.file_name()), self.landed(key));
+        let owed = owed.map(|owed| (self.write(key, owed.content.clone()), owed.written.clone()));
         tokio::task::spawn_blocking(move || {
+            if let Some((write, written)) = owed {
+                if let Err(error) = write() {
+                    tracing::debug!(file = %path.display(), %error, "the lease of an open connection still cannot be written");
+                    return;
+                }
+                written.store(true, Ordering::Relaxed);
+                tracing::info!(file = %path.display(), "the lease of an open connection can be written again");
+            }
             let _no_write_meanwhile = super::lock(&landed);
             let touched = File::options()
                 .write(true)
@@ -61,13 +81,33 @@ pub struct Heartbeat {
     leases: LeaseDir,
     key: LeaseKey,
     touching: Option<JoinHandle<()>>,
+    owed: Option<Owed>,
+}
+
+/// What the disk did not take when it was to be stored: written as it was then, so that it tells the moment of the 200.
+pub struct Owed {
+    content: Vec<u8>,
+    written: Arc<AtomicBool>,
 }
 
 impl Heartbeat {
+    /// This lease, or none, is to be written with the beats until that succeeds.
+    pub fn owe(&mut self, owed: Option<Owed>) {
+        self.owed = owed;
+    }
+
+    /// Whether the lease is still to be written.
+    pub fn owes(&self) -> bool {
+        self.owed
+            .as_ref()
+            .is_some_and(|owed| !owed.written.load(Ordering::Relaxed))
+    }
+
     /// The connection lived at `at`. Waits for nothing; on a disk that hangs, beats are left out.
     pub fn beat(&mut self, at: SystemTime) {
         if self.touching.as_ref().is_none_or(JoinHandle::is_finished) {
-            self.touching = Some(self.leases.touch(&self.key, at));
+            let owed = self.owed.as_ref().filter(|_| self.owes());
+            self.touching = Some(self.leases.touch(&self.key, at, owed));
         }
     }
 }

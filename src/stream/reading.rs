@@ -206,7 +206,7 @@ impl Reading {
             life.did_not_read(now);
         }
         if now >= beat.next
-            && let Some(alive) = beat.due(now, life.last())
+            && let Some(alive) = beat.due(now, life.last(), self.heartbeat.owes())
         {
             self.heartbeat.beat(as_wall(&*self.clock, alive));
         }
@@ -271,11 +271,11 @@ impl Beat {
         }
     }
 
-    /// A beat is due: the sign of life to note, if it is news.
-    fn due(&mut self, now: Moment, alive: Moment) -> Option<Moment> {
+    /// A beat is due: the sign of life to note, if it is news, or goes along with a lease that is `owed` to the disk.
+    fn due(&mut self, now: Moment, alive: Moment, owed: bool) -> Option<Moment> {
         self.next = now + BEAT;
         let known = std::mem::replace(&mut self.known, alive);
-        (alive > known).then_some(alive)
+        (owed || alive > known).then_some(alive)
     }
 }
 

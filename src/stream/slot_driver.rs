@@ -204,6 +204,8 @@ impl<C: Connector> Drive<C> {
     async fn store(&mut self, lease: Lease) -> Option<Event> {
         self.note_reset_over();
         let connecting = lease.phase == Phase::Connecting;
+        // Whatever was still owed to the disk, this lease replaces it.
+        self.reading.heartbeat.owe(None);
         let stored = if connecting {
             let permit = self.driver.leases.store_open(&self.key, lease).await;
             permit.map(|permit| self.lease = Some(permit))
@@ -219,6 +221,11 @@ impl<C: Connector> Drive<C> {
             }
             Ok(()) if failed_before => tracing::info!(stream, slot, "leases can be written again"),
             Ok(()) | Err(_) => {}
+        }
+        if stored.is_err() && lease.phase == Phase::Streaming {
+            // Nothing waits for it, and the connection may last for days.
+            let owed = self.driver.leases.owed(&self.key, lease);
+            self.reading.heartbeat.owe(owed);
         }
         connecting.then_some(if stored.is_ok() {
             Event::LeaseStored
@@ -254,6 +261,8 @@ impl<C: Connector> Drive<C> {
                 Pending::Read(body) => {
                     let ended = self.reading.read(body, &self.stop).await;
                     self.reset.ended();
+                    // It has told of its success itself.
+                    self.lease_failing &= self.reading.heartbeat.owes();
                     self.gaps.connection_ended(&ended.event, ended.last_alive);
                     self.unfinished = ended.pending;
                     self.note_cut(ended.cut_bytes);

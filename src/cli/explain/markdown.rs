@@ -35,6 +35,7 @@ hits; `largest` or `latest` at now, which **throws away what was missed**.
 - With several connections each sends its own, which has no effect while another is open. As soon as one that was answered has ended, it is over for all that
   were not: whatever connects from then on is a reconnect, and sends none. After a restart with the same command line it is over for all if one remembers
   an answer. The log says so.
+- If the lease cannot be written when the answer comes, that is tried again every half minute while the connection is open.
 ";
 
 /// The page.

@@ -206,3 +206,46 @@ async fn after_a_crash_a_slot_takes_for_done_what_another_remembers() {
     let _both = [world.open(None).await, world.open(None).await];
     assert_eq!(world.lease_of(1)["reset"]["to"], "latest");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_lease_of_an_open_connection_that_the_disk_did_not_take_is_written_as_soon_as_it_does() {
+    let mut world = World::new(1 << 20);
+    let leases = world.dir.path().join("leases");
+    world.reset = Some(ResetTo::Smallest);
+    let (_switch, _driver) = world.start();
+    let (_, mut io) = world.asked_reset().await;
+    std::fs::remove_dir_all(&leases).unwrap();
+    let opened = world.clock.now().0.as_millis() as u64;
+    io.write_all(OPEN.as_bytes()).await.unwrap();
+    for _ in 0..3 {
+        io.write_all(&record()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(35)).await;
+    }
+    let spoke = world.clock.wall() - Duration::from_millis(10);
+    io.write_all(&record()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    std::fs::create_dir(&leases).unwrap();
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    let lease = world.lease();
+    assert_eq!(
+        (&lease["phase"], &lease["reset"]["to"]),
+        (&"streaming".into(), &"smallest".into())
+    );
+    let written = lease["boottime"].as_u64().unwrap();
+    assert!(
+        (opened..opened + 100).contains(&written),
+        "it tells when it was opened: {lease}"
+    );
+    let touched = std::fs::metadata(world.lease_path(0)).unwrap().modified().unwrap();
+    let late = touched.duration_since(spoke).unwrap();
+    assert!(
+        late < Duration::from_secs(1),
+        "and the file's time when it last lived: {late:?} later"
+    );
+    assert!(is_streaming(&world.status.slots[0].state()) && world.service.is_idle());
+    drop(io);
+    world
+        .state(|state| matches!(state, State::Waiting { why: Why::Ended(_), .. }))
+        .await;
+    assert_eq!(world.lease()["phase"], "closed");
+}
