@@ -81,7 +81,7 @@ impl Clock for SystemClock {
                 Err(error) => Err(error),
             };
             if let Err(error) = woken {
-                tracing::debug!(%error, "no timer that counts suspended time: this wait may last longer");
+                tracing::debug!(%error, "this wait does not count suspended time, and may last longer");
                 tokio::time::sleep(at.since(self.now())).await;
             }
         })
@@ -91,9 +91,12 @@ impl Clock for SystemClock {
 impl SystemClock {
     /// Started by the first who waits.
     fn alarm(&self) -> io::Result<&Alarm> {
-        let alarm = self
-            .alarm
-            .get_or_init(|| Alarm::start().map_err(|error| error.to_string()));
+        let alarm = self.alarm.get_or_init(|| {
+            Alarm::start().map_err(|error| {
+                tracing::warn!(%error, "no timer that counts suspended time: after a suspend, waits last longer");
+                error.to_string()
+            })
+        });
         alarm.as_ref().map_err(|error| io::Error::other(error.as_str()))
     }
 }
