@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use super::{LeaseDir, LeaseKey, Stored, millis, moment, off_the_async_threads, read_bounded};
 use crate::clock::since_epoch;
 use crate::lifecycle::life::{Stamp, Trace};
-use crate::lifecycle::{BootId, Lease};
+use crate::lifecycle::{BootId, Lease, Moment};
 
 impl LeaseDir {
     /// What the lease on disk tells of the last connection. Nothing if there is none, or none that can be read.
@@ -52,7 +52,7 @@ impl LeaseDir {
     }
 
     /// Writes what is owed, and touches the file.
-    fn touch(&self, key: &LeaseKey, at: SystemTime, owed: Option<&Owed>) -> JoinHandle<()> {
+    fn touch(&self, key: &LeaseKey, alive: Moment, owed: Option<&Owed>) -> JoinHandle<()> {
         let (path, landed) = (self.dir.join(key.file_name()), self.landed(key));
         let owed = owed.map(|owed| (self.write(key, owed.content.clone()), owed.written.clone()));
         tokio::task::spawn_blocking(move || {
@@ -65,11 +65,7 @@ impl LeaseDir {
                 tracing::info!(file = %path.display(), "the lease of an open connection can be written again");
             }
             let _no_write_meanwhile = super::lock(&landed);
-            let touched = File::options()
-                .write(true)
-                .open(&path)
-                .and_then(|file| file.set_modified(at));
-            if let Err(error) = touched {
+            if let Err(error) = touch(&path, alive) {
                 tracing::debug!(file = %path.display(), %error, "a lease cannot be touched: after a crash a gap would seem longer");
             }
         })
@@ -103,11 +99,11 @@ impl Heartbeat {
             .is_some_and(|owed| !owed.written.load(Ordering::Relaxed))
     }
 
-    /// The connection lived at `at`. Waits for nothing; on a disk that hangs, beats are left out.
-    pub fn beat(&mut self, at: SystemTime) {
+    /// The connection lived at `alive`. Waits for nothing; on a disk that hangs, beats are left out.
+    pub fn beat(&mut self, alive: Moment) {
         if self.touching.as_ref().is_none_or(JoinHandle::is_finished) {
             let owed = self.owed.as_ref().filter(|_| self.owes());
-            self.touching = Some(self.leases.touch(&self.key, at, owed));
+            self.touching = Some(self.leases.touch(&self.key, alive, owed));
         }
     }
 }
@@ -160,6 +156,15 @@ fn read_trace(path: &Path) -> Option<Trace> {
     })
 }
 
+/// By the clocks at the writing of the lease, not by the wall clock of now: that may have leapt since, and the time between the two could
+/// not be told any more.
+fn touch(path: &Path, alive: Moment) -> io::Result<()> {
+    let trace = read_trace(path).ok_or_else(|| io::Error::other("there is no lease that can be read"))?;
+    let written = &trace.written;
+    let at = SystemTime::UNIX_EPOCH + written.wall + alive.since(written.at);
+    File::options().write(true).open(path)?.set_modified(at)
+}
+
 fn touched(path: &Path) -> io::Result<SystemTime> {
     std::fs::metadata(path)?.modified()
 }
@@ -173,7 +178,7 @@ mod tests {
     use super::*;
     use crate::clock::{Clock as _, SystemClock};
     use crate::lifecycle::lease::Found;
-    use crate::lifecycle::{Lease, Moment, Phase};
+    use crate::lifecycle::{Lease, Phase};
 
     const ENDED: Duration = Duration::from_millis(1_800_000_000_123);
 
@@ -228,9 +233,14 @@ mod tests {
         leases.store(&key(), lease(Phase::Streaming)).await.unwrap();
         let before = std::fs::read(path(dir.path())).unwrap();
         let mut heartbeat = leases.heartbeat(&key());
-        heartbeat.beat(SystemTime::UNIX_EPOCH + ENDED);
-        heartbeat.touching.take().unwrap().await.unwrap();
-        assert_eq!(leases.trace(&key()).await.unwrap().touched, Some(ENDED));
+        let written = leases.trace(&key()).await.unwrap().written;
+        let later = Duration::from_secs(480);
+        for _ in 0..2 {
+            heartbeat.beat(written.at + later);
+            heartbeat.touching.take().unwrap().await.unwrap();
+            let touched = leases.trace(&key()).await.unwrap().touched;
+            assert_eq!(touched, Some(written.wall + later));
+        }
         assert_eq!(std::fs::read(path(dir.path())).unwrap(), before);
     }
 
@@ -238,7 +248,7 @@ mod tests {
     async fn a_heartbeat_that_fails_is_no_matter() {
         let dir = tempfile::tempdir().unwrap();
         let mut heartbeat = open(dir.path()).heartbeat(&key());
-        heartbeat.beat(SystemTime::now());
+        heartbeat.beat(SystemClock::new().now());
         heartbeat.touching.take().unwrap().await.unwrap();
         assert!(!path(dir.path()).exists(), "and makes no lease");
     }

@@ -1,17 +1,24 @@
 //! When did a connection last show that it lived? For gap reports only: nothing here has a say in when we connect.
 //!
 //! Bytes that were read show it, as a rule. Those that are read right after a time in which we did not read do not: they lay in the
-//! socket, and the connection may have ended at any time meanwhile.
+//! socket, and the connection may have ended at any time meanwhile. Where it cannot be known, the answer is rather too early than too
+//! late.
 
 use std::time::Duration;
 
 use super::lease::Phase;
+use super::stall::LONGEST_TCP_PAUSE;
 use super::time::{BootId, Moment};
 
 /// A timer that fires later than this was not late for want of a turn: the process, or the machine, did not run.
 const LATE: Duration = Duration::from_secs(1);
-/// After a time in which we did not read, what lay in the socket is read, and an end that came meanwhile noticed, within this.
-const SETTLED_AFTER: Duration = Duration::from_secs(10);
+/// What is shorter hardly counts: a dead peer is not found for longer anyway, and a heartbeat is older.
+const SHORT: Duration = Duration::from_secs(10);
+/// After a full journal, what lay in the socket, or could not leave the peer, is read within this.
+const READ_WITHIN: Duration = Duration::from_secs(10);
+/// After a suspend or a freeze, what was sent meanwhile comes within this, the end of the connection too. It is also more than TCP's
+/// keep-alive needs to find a dead peer, so who still seems to live then does.
+const FOUND_OUT_WITHIN: Duration = LONGEST_TCP_PAUSE;
 
 /// For how long at least the process did not run, if it did not: it was to wake at `due` at the latest, and it is `now`.
 pub fn lapse(due: Moment, now: Moment) -> Option<Duration> {
@@ -25,6 +32,8 @@ pub struct LifeSigns {
     last: Moment,
     /// What is read before this may be old.
     settled: Moment,
+    /// What is read until the socket has nothing more may be old, too.
+    drained: bool,
 }
 
 impl LifeSigns {
@@ -33,19 +42,42 @@ impl LifeSigns {
         Self {
             last: now,
             settled: now,
+            drained: true,
         }
     }
 
     /// Bytes were read at `at`.
     pub fn heard(&mut self, at: Moment) {
-        if at >= self.settled {
+        if self.is_settled(at) {
             self.last = self.last.max(at);
         }
     }
 
-    /// Until `now` we did not read: the process was stopped, the machine suspended, or the journal full.
-    pub fn did_not_read(&mut self, now: Moment) {
-        self.settled = now + SETTLED_AFTER;
+    /// The socket had nothing more: what comes from now on was under way just now.
+    pub const fn drained(&mut self) {
+        self.drained = true;
+    }
+
+    /// The journal was full for so long, until `now`, and nothing was read. When the pause was short, what comes after the socket was
+    /// drained is fresh: a journal that is full every few seconds does not hide that the connection lives.
+    pub fn did_not_read(&mut self, now: Moment, paused: Duration) {
+        self.unsettle(now, paused, READ_WITHIN);
+    }
+
+    /// The process was stopped, or the machine suspended, for so long until `now`. The network may have been away too.
+    pub fn did_not_run(&mut self, now: Moment, lapse: Duration) {
+        self.unsettle(now, lapse, FOUND_OUT_WITHIN);
+    }
+
+    fn unsettle(&mut self, now: Moment, away: Duration, settles_within: Duration) {
+        self.drained = false;
+        if away >= SHORT {
+            self.settled = self.settled.max(now + settles_within);
+        }
+    }
+
+    fn is_settled(&self, at: Moment) -> bool {
+        self.drained && at >= self.settled
     }
 
     /// The last moment at which the connection lived for certain.
@@ -56,7 +88,7 @@ impl LifeSigns {
     /// The same for a connection that ends `now` with a goodbye, theirs or ours. Theirs comes after all that they sent; and ours ends a
     /// connection whose peer answered the kernel's probes (TCP keep-alive) just now, however quiet the stream was.
     pub fn last_before_goodbye(&self, now: Moment) -> Moment {
-        if now >= self.settled { now } else { self.last }
+        if self.is_settled(now) { now } else { self.last }
     }
 }
 
@@ -78,7 +110,8 @@ pub struct Trace {
     pub phase: Phase,
     /// When the lease was written.
     pub written: Stamp,
-    /// When its file was touched last, by the wall clock: the time since the Unix epoch. A streaming connection touches it now and then.
+    /// When its file was touched last: the time since the Unix epoch, by the wall clock as it went when the lease was written. A streaming
+    /// connection touches it now and then.
     pub touched: Option<Duration>,
     /// When a connection before this lease last lived.
     pub last_alive: Option<Stamp>,
@@ -121,7 +154,7 @@ impl Trace {
         }
     }
 
-    /// The last touch, in the time of the boot that wrote the lease: so a wall clock that leaps after it does no harm.
+    /// The last touch, in the time of the boot that wrote the lease: so a wall clock that leaps does no harm.
     fn heartbeat(&self, now: Moment, wall: Duration, boot: &BootId) -> Stamp {
         let since_written = |touched: Duration| Some((touched, touched.checked_sub(self.written.wall)?));
         let Some((touched, later)) = self.touched.and_then(since_written) else {
@@ -265,15 +298,57 @@ mod tests {
         assert_eq!(life.last(), at(0));
         life.heard(at(50));
         assert_eq!((life.last(), life.last_before_goodbye(at(90))), (at(50), at(90)));
-        life.did_not_read(at(700));
-        life.heard(at(700));
-        life.heard(at(709));
-        assert_eq!((life.last(), life.last_before_goodbye(at(709))), (at(50), at(50)));
+        life.did_not_run(at(700), secs(600));
+        for drained in [false, true] {
+            if drained {
+                life.drained();
+            }
+            life.heard(at(700));
+            life.heard(at(819));
+            assert_eq!((life.last(), life.last_before_goodbye(at(819))), (at(50), at(50)));
+        }
+        assert_eq!(life.last_before_goodbye(at(820)), at(820));
+        life.heard(at(820));
+        assert_eq!(life.last(), at(820));
+        life.heard(at(815));
+        assert_eq!(life.last(), at(820), "it never goes back");
+    }
+
+    #[test]
+    fn short_pauses_in_a_row_do_not_hide_that_the_connection_lives() {
+        let at = |secs: u64| Moment::from_secs(1_000 + secs);
+        for suspended in [false, true] {
+            let mut life = LifeSigns::opened(at(0));
+            life.heard(at(1));
+            for n in 1..100 {
+                let now = at(3 * n);
+                if suspended {
+                    life.did_not_run(now, secs(2));
+                } else {
+                    life.did_not_read(now, secs(2));
+                }
+                life.heard(now);
+                assert_eq!(life.last(), at(3 * n - 2), "it lay in the socket");
+                life.drained();
+                life.heard(at(3 * n + 1));
+            }
+            assert_eq!(life.last(), at(298));
+        }
+    }
+
+    #[test]
+    fn a_long_pause_of_the_journal_leaves_the_peer_some_time_to_send_what_it_kept() {
+        let at = |secs: u64| Moment::from_secs(1_000 + secs);
+        let mut life = LifeSigns::opened(at(0));
+        life.did_not_read(at(700), secs(600));
+        life.drained();
+        assert_eq!(life.last_before_goodbye(at(709)), at(0));
         assert_eq!(life.last_before_goodbye(at(710)), at(710));
-        life.heard(at(710));
-        assert_eq!(life.last(), at(710));
-        life.heard(at(705));
-        assert_eq!(life.last(), at(710), "it never goes back");
+        // A suspend is not forgotten over a pause after it.
+        life.did_not_run(at(720), secs(600));
+        life.did_not_read(at(730), secs(10));
+        life.drained();
+        assert_eq!(life.last_before_goodbye(at(839)), at(0));
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //! - doubled, up to 30 minutes, each time that a connection after a stall stays silent too, until a byte comes;
 //! - 30 minutes as long as no byte ever came.
 //!
-//! Only time in which we were reading counts: a full journal stops the reading, and that is no fault of the peer.
+//! Only time in which we were reading counts: a full journal stops the reading, and so does a machine that is suspended; neither is a
+//! fault of the peer. After either it is given the time in which TCP tries again.
 
 use std::time::Duration;
 
@@ -18,9 +19,17 @@ use super::time::Moment;
 pub const LONG_LIMIT: Duration = Duration::from_mins(30);
 /// How many times the longest silence that was broken by itself must pass.
 const SAFETY: u32 = 4;
+/// The longest that TCP waits before it tries again (Linux: `TCP_RTO_MAX`).
+pub const LONGEST_TCP_PAUSE: Duration = Duration::from_mins(2);
 const HOUR: u64 = 3600;
 /// A day, and the hour that is not over yet: a silence counts for a whole day at least, whenever in its hour it ended.
 const HOURS: usize = 25;
+
+/// A peer whose data met no answer for as long as we were `away` sends it again within about as long: TCP doubles its pauses, up to
+/// [`LONGEST_TCP_PAUSE`].
+pub fn tries_again_within(away: Duration) -> Duration {
+    away.min(LONGEST_TCP_PAUSE)
+}
 
 /// Watches the silence on one slot's connections, one after another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +42,8 @@ pub struct StallWatch {
     /// Silence is counted from here: the last byte, the beginning, or the end of a pause.
     listening_since: Moment,
     heard_on_this_connection: bool,
+    /// What this silence was given for TCP to try again, in all.
+    granted: Duration,
 }
 
 impl StallWatch {
@@ -45,6 +56,7 @@ impl StallWatch {
             silent_stalls: 0,
             listening_since: Moment::default(),
             heard_on_this_connection: false,
+            granted: Duration::ZERO,
         }
     }
 
@@ -52,10 +64,12 @@ impl StallWatch {
     pub fn opened(&mut self, now: Moment) {
         self.listening_since = now;
         self.heard_on_this_connection = false;
+        self.granted = Duration::ZERO;
     }
 
     /// The last byte came at `at`. Calling it again with the same moment changes nothing.
     pub fn heard(&mut self, at: Moment) {
+        self.granted = Duration::ZERO;
         if at <= self.listening_since && self.heard_on_this_connection {
             return;
         }
@@ -69,6 +83,22 @@ impl StallWatch {
     /// We read again after we had stopped: what passed in between is not silence.
     pub fn resumed(&mut self, now: Moment) {
         self.listening_since = self.listening_since.max(now);
+    }
+
+    /// The process did not run for `lapse`, until `now`. That is no silence, nor is the time in which TCP tries again; what was silent
+    /// before still is. Short lapses, which may come one after another, are together granted no more than TCP's longest pause: a dead
+    /// peer is found on a machine whose timers are always late, too.
+    pub fn did_not_run(&mut self, now: Moment, lapse: Duration) {
+        let tries_again = tries_again_within(lapse);
+        let granted = if lapse < LONGEST_TCP_PAUSE {
+            tries_again.min(LONGEST_TCP_PAUSE.saturating_sub(self.granted))
+        } else {
+            tries_again
+        };
+        self.granted += granted;
+        let shifted = self.listening_since + lapse + granted;
+        // No byte is due later than that; what was granted before stays.
+        self.listening_since = self.listening_since.max(shifted.min(now + granted));
     }
 
     /// The silence after which the connection counts as dead.
@@ -200,6 +230,58 @@ mod tests {
         assert_eq!(watch.stalled(at(619)), None);
         watch.heard(at(501));
         assert_eq!(watch.limit(at(501)), TWO_MINUTES, "nor a silence that the stream broke");
+    }
+
+    /// Lets the process be away for `away` seconds of each `cycle`, while the peer is silent, until it stalls: how many cycles it took.
+    fn cycles_until_a_stall(watch: &mut StallWatch, away: u64, cycle: u64) -> u64 {
+        for n in 1..10_000 {
+            let now = at(n * cycle);
+            watch.did_not_run(now, Duration::from_secs(away));
+            if watch.stalled(now).is_some() {
+                return n;
+            }
+        }
+        panic!("it never stalls");
+    }
+
+    #[test]
+    fn a_dead_peer_is_found_however_often_the_process_does_not_run_for_a_moment() {
+        for (away, cycle) in [(2, 32), (2, 3), (29, 30), (90, 100)] {
+            let cycles = cycles_until_a_stall(&mut heard_once(), away, cycle);
+            let ran = cycles * (cycle - away);
+            // The limit, and once what TCP may take. It looks up once a cycle.
+            assert!((120..=240 + cycle).contains(&ran), "{away} s of {cycle} s: {ran} s");
+        }
+    }
+
+    #[test]
+    fn a_long_lapse_grants_the_whole_pause_of_tcp_each_time_and_forgets_no_silence_before_it() {
+        let hours = Duration::from_hours(8);
+        let mut watch = heard_once();
+        watch.did_not_run(at(100) + hours, hours);
+        let pause = LONGEST_TCP_PAUSE;
+        assert_eq!(watch.deadline(at(100) + hours), at(120) + hours + pause);
+        watch.did_not_run(at(200) + hours * 2, hours);
+        assert_eq!(watch.deadline(at(200) + hours * 2), at(120) + (hours + pause) * 2);
+        // Never more than a whole limit after TCP's pause.
+        let mut watch = heard_once();
+        watch.did_not_run(at(10), hours);
+        assert_eq!(watch.deadline(at(10)), at(10) + pause + TWO_MINUTES);
+    }
+
+    #[test]
+    fn a_byte_earns_short_lapses_their_pauses_anew() {
+        let mut watch = heard_once();
+        let minute = Duration::from_mins(1);
+        for n in 1..=10 {
+            let now = at(n * 60);
+            watch.did_not_run(now, minute);
+            watch.heard(now);
+            assert_eq!(watch.granted, Duration::ZERO, "{n}");
+        }
+        watch.did_not_run(at(660), minute);
+        assert_eq!(watch.deadline(at(660)), at(660) + minute + TWO_MINUTES);
+        assert_eq!(watch.limit(at(660)), TWO_MINUTES, "and none of them was a silence");
     }
 
     #[test]

@@ -2,17 +2,20 @@
 //! journal takes nothing: then the socket is read no further until it does. It also looks up now and then, to touch the lease, and to
 //! notice when the process did not run.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::coop;
 use tokio::time::Instant;
 
-use crate::clock::{Clock, as_wall, since_epoch};
+use crate::clock::{Clock, since_epoch};
 use crate::journal::{AppendError, BatchKind, Journal, JournalStatus, NewBatch, Position};
 use crate::leases::trace::Heartbeat;
 use crate::lifecycle::life::{LifeSigns, lapse};
+use crate::lifecycle::stall::tries_again_within;
 use crate::lifecycle::{EndReason, Event, Moment, StallWatch};
 use crate::telemetry::StreamCounters;
 use crate::upstream::{Activity, Body, Drained};
@@ -25,8 +28,6 @@ const NEXT_NOTICE: Duration = Duration::from_mins(1);
 /// A reading looks up so often: the lease is touched if bytes came, and it is noticed if the process did not run. A silence that was a
 /// shorter freeze teaches the stall watch at most 4 times this: no more than the default `stall_timeout`.
 const BEAT: Duration = Duration::from_secs(30);
-/// The longest that TCP waits before it tries again (Linux: `TCP_RTO_MAX`).
-const LONGEST_TCP_PAUSE: Duration = Duration::from_mins(2);
 
 /// What one slot's reading needs, connection after connection.
 pub struct Reading {
@@ -104,16 +105,24 @@ impl Reading {
         loop {
             let began = self.clock.now();
             let due = self.stall.deadline(began).min(beat.next).max(began);
+            let mut had_nothing_more = false;
             let drained = tokio::select! {
                 biased;
                 () = stop.requested() => {
-                    return Ended::at(Event::Stop, life.last_before_goodbye(self.clock.now()));
+                    let now = self.clock.now();
+                    // It may have been requested while we did not run.
+                    self.look_back(due, now, &mut life);
+                    return Ended::at(Event::Stop, life.last_before_goodbye(now));
                 }
-                drained = body.next() => Some(drained),
+                drained = next_of(&mut body, &mut had_nothing_more) => Some(drained),
                 () = tokio::time::sleep(due.since(began)) => None,
             };
             let now = self.clock.now();
-            self.look_up(began, due, now, &mut life, &mut beat);
+            if had_nothing_more {
+                life.drained();
+            }
+            self.look_back(due, now, &mut life);
+            self.beat(now, &life, &mut beat);
             let news = heard.news();
             let Some(drained) = drained else {
                 self.note(news, &mut life, now);
@@ -146,6 +155,7 @@ impl Reading {
             // As a rule there is room, and this is no wait at all.
             let mut pause = Pause::default();
             let mut first_notice = now + FIRST_NOTICE;
+            let mut lapsed = Duration::ZERO;
             let appended = loop {
                 tokio::select! {
                     biased;
@@ -160,6 +170,7 @@ impl Reading {
                         if let Some(lapse) = lapse(first_notice, awake).filter(|_| pause.is_first()) {
                             // That was not the journal.
                             self.tell_of(lapse);
+                            lapsed += lapse;
                             (pause, first_notice) = (Pause::default(), awake + FIRST_NOTICE);
                             continue;
                         }
@@ -189,26 +200,33 @@ impl Reading {
             // A journal that took nothing for so long would have been told of.
             if let Some(lapse) = lapse(first_notice, appended).filter(|_| pause.noticed().is_none()) {
                 self.tell_of(lapse);
+                lapsed += lapse;
             }
-            if let Some(away) = lapse(now, appended) {
-                self.stall.resumed(appended + tries_again_within(away));
-                life.did_not_read(appended);
+            if let Some(paused) = lapse(now, appended) {
+                self.stall.resumed(appended + tries_again_within(paused));
+                life.did_not_read(appended, paused);
+            }
+            if !lapsed.is_zero() {
+                life.did_not_run(appended, lapsed);
             }
         }
     }
 
-    /// It is `now`; the reading has waited since `began`, and was to wake at `due` at the latest. Time in which the process did not run is no
-    /// silence of the peer: what came meanwhile is still in the socket, or will be sent again.
-    fn look_up(&mut self, began: Moment, due: Moment, now: Moment, life: &mut LifeSigns, beat: &mut Beat) {
+    /// It is `now`, and the reading was to wake at `due` at the latest. Time in which the process did not run is no silence of the peer:
+    /// what came meanwhile is still in the socket, or will be sent again.
+    fn look_back(&mut self, due: Moment, now: Moment, life: &mut LifeSigns) {
         if let Some(lapse) = lapse(due, now) {
             self.tell_of(lapse);
-            self.stall.resumed(now + tries_again_within(now.since(began)));
-            life.did_not_read(now);
+            self.stall.did_not_run(now, lapse);
+            life.did_not_run(now, lapse);
         }
+    }
+
+    fn beat(&mut self, now: Moment, life: &LifeSigns, beat: &mut Beat) {
         if now >= beat.next
             && let Some(alive) = beat.due(now, life.last(), self.heartbeat.owes())
         {
-            self.heartbeat.beat(as_wall(&*self.clock, alive));
+            self.heartbeat.beat(alive);
         }
     }
 
@@ -217,7 +235,7 @@ impl Reading {
             stream = self.stream,
             slot = self.slot,
             lapse_s = lapse.as_secs(),
-            "this process did not run for some time (suspended, stopped, or short of a processor): silence on its connection is counted anew"
+            "this process did not run for some time (suspended, stopped, or short of a processor): that is no silence on its connection"
         );
     }
 
@@ -235,10 +253,19 @@ impl Reading {
     }
 }
 
-/// A peer whose data met no answer for as long as we were `away` sends it again within about as long: TCP doubles its pauses, up to
-/// [`LONGEST_TCP_PAUSE`].
-fn tries_again_within(away: Duration) -> Duration {
-    away.min(LONGEST_TCP_PAUSE)
+/// What comes next. Notes whether the socket had nothing more before it came. A wait of a task that has used up its turn (tokio's budget)
+/// says nothing about the socket.
+async fn next_of<Io>(body: &mut Body<Io>, had_nothing_more: &mut bool) -> Drained
+where
+    Io: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut next = pin!(body.next());
+    poll_fn(|cx| {
+        let polled = next.as_mut().poll(cx);
+        *had_nothing_more |= polled.is_pending() && coop::has_budget_remaining();
+        polled
+    })
+    .await
 }
 
 /// When a connection that ended `now`, for this reason, last lived. Bytes came `news` ago, if there were any.
