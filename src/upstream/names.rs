@@ -96,11 +96,13 @@ impl Names {
             // Until the thread is free again, and not only until nobody wants the answer any more.
             let _turn = turn;
             // Also if the lookup panics: its name must not stay taken.
-            let _ended = Ended {
+            let ended = Ended {
                 all,
                 name: name.clone(),
             };
             let answer = lookup(&name).map_err(|error| error.to_string());
+            // Before anybody has the answer, so that it is remembered for nobody.
+            drop(ended);
             sender.send_replace(Some(answer));
         });
         Ok(running)
