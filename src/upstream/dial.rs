@@ -9,9 +9,9 @@ use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
 use super::connector::{ConnectError, Connector, Scheme, Target};
+use super::files::FileReader;
 use super::names::Names;
 use super::proxy;
-use super::secrets::SecretReader;
 use super::socket::Socket;
 use super::tcp::Tcp;
 use super::tls::{Side, Sides, Tls};
@@ -31,7 +31,7 @@ const PROXY_PERCENT: u32 = 90;
 pub struct Dialer {
     tcp: Tcp,
     proxies: ProxySettings,
-    proxy_secrets: SecretReader,
+    proxy_secrets: FileReader,
     tls: Tls,
 }
 
@@ -41,7 +41,7 @@ impl Dialer {
         Self {
             tcp: Tcp::new(Names::of_the_system()),
             proxies: ProxySettings::default(),
-            proxy_secrets: SecretReader::default(),
+            proxy_secrets: FileReader::default(),
             tls: Tls::new(tls.clone(), extra_roots),
         }
     }
@@ -57,20 +57,12 @@ impl Dialer {
         self.tls.fault()
     }
 
-    /// TLS for `target`, if it asks for it.
-    async fn tls_for(&self, scheme: Scheme, limit: Duration) -> Result<Option<Arc<Sides>>, ConnectError> {
-        match scheme {
-            Scheme::Http => Ok(None),
-            Scheme::Https => self.tls.current(limit).await.map(Some).map_err(ConnectError),
-        }
-    }
-
     /// A way to `target` through `proxy`, which sees no certificate of ours.
     async fn tunnel(
         &self,
         proxy: &Proxy,
         target: &Target,
-        tls: Option<&Arc<Sides>>,
+        tls: &Result<Arc<Sides>, ConnectError>,
         limit: Duration,
     ) -> Result<Socket, ConnectError> {
         let at = Target {
@@ -83,16 +75,16 @@ impl Dialer {
         };
         let of_proxy = |ConnectError(why)| ConnectError(format!("the proxy {why}"));
         let opened = async {
-            let tls = match (at.scheme, tls) {
-                (Scheme::Https, Some(sides)) => Some(sides.clone()),
-                (scheme, _) => self.tls_for(scheme, limit).await?,
+            let side = match at.scheme {
+                Scheme::Http => None,
+                Scheme::Https => Some(&tls.as_ref().map_err(Clone::clone)?.proxy),
             };
             let credentials = proxy::credentials(proxy, &self.proxy_secrets).await?;
             let tcp = self.tcp.connect(&at, limit / 100 * PROXY_TCP_PERCENT).await;
             let socket = Socket::Plain(tcp.map_err(of_proxy)?);
-            let socket = match tls {
+            let socket = match side {
                 None => socket,
-                Some(sides) => handshake(&sides.proxy, &at, socket, limit).await.map_err(of_proxy)?,
+                Some(side) => handshake(side, &at, socket, limit).await.map_err(of_proxy)?,
             };
             proxy::open(socket, proxy, target, credentials.as_ref()).await
         };
@@ -114,18 +106,22 @@ impl Connector for Dialer {
     type Io = Socket;
 
     async fn connect(&self, target: &Target, limit: Duration) -> Result<Socket, ConnectError> {
+        let tls = self.tls.current(limit).await.map_err(ConnectError);
         // Whether there can be TLS at all is known before anything goes out.
-        let tls = self.tls_for(target.scheme, limit).await?;
+        let side = match target.scheme {
+            Scheme::Http => None,
+            Scheme::Https => Some(&tls.as_ref().map_err(Clone::clone)?.service),
+        };
         let proxy = match self.proxies.route(&target.host, target.port) {
             Route::Direct(_) => None,
             Route::Through(proxy) => Some(proxy),
         };
         let socket = match proxy {
             None => Socket::Plain(self.tcp.connect(target, limit / 100 * TCP_PERCENT).await?),
-            Some(proxy) => self.tunnel(proxy, target, tls.as_ref(), limit).await?,
+            Some(proxy) => self.tunnel(proxy, target, &tls, limit).await?,
         };
-        let Some(sides) = tls else { return Ok(socket) };
-        let secured = handshake(&sides.service, target, socket, limit).await;
+        let Some(side) = side else { return Ok(socket) };
+        let secured = handshake(side, target, socket, limit).await;
         secured.map_err(|ConnectError(why)| match proxy {
             None => ConnectError(why),
             Some(proxy) => ConnectError(format!("{why} (through the proxy {})", proxy.address())),
@@ -142,32 +138,16 @@ async fn handshake(side: &Side, target: &Target, socket: Socket, limit: Duration
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+    use std::time::SystemTime;
+
     use rustls::ServerConfig;
-    use rustls::pki_types::PrivateKeyDer;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
     use tokio_rustls::TlsAcceptor;
     use url::Host;
 
     use super::*;
-
-    struct Authority {
-        certificate: CertificateDer<'static>,
-        issuer: Issuer<'static, KeyPair>,
-    }
-
-    fn authority(name: &str) -> Authority {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).unwrap().der().clone();
-        Authority {
-            certificate,
-            issuer: Issuer::new(params, key),
-        }
-    }
+    use crate::settings::tls::testing::{Authority, DAY};
 
     /// A TLS server for `name` that echoes five bytes and tells the ALPN protocol that was agreed on.
     async fn serve(
@@ -175,18 +155,18 @@ mod tests {
         name: &str,
         expired: bool,
     ) -> (u16, tokio::task::JoinHandle<Option<Vec<u8>>>) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        if expired {
-            (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
-        }
-        let certificate = params.signed_by(&key, &authority.issuer).unwrap().der().clone();
+        let issued = if expired {
+            let long_ago = SystemTime::UNIX_EPOCH + 11_323 * DAY;
+            authority.issue_for(&[name], long_ago, long_ago + 365 * DAY)
+        } else {
+            authority.issue(&[name])
+        };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+            .with_single_cert(vec![issued.certificate.clone()], issued.private_key())
             .unwrap();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -215,7 +195,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_certificate_of_a_known_authority_is_accepted_and_only_http_1_1_is_agreed_on() {
-        let authority = authority("known");
+        let authority = Authority::new("known");
         let (port, server) = serve(&authority, "127.0.0.1", false).await;
         let dialer = Dialer::new(&TlsSettings::default(), [authority.certificate.clone()]);
         assert_eq!(dialer.tls_fault(), None);
@@ -230,7 +210,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_certificate_is_explained() {
-        let (known, other) = (authority("known"), authority("other"));
+        let (known, other) = (Authority::new("known"), Authority::new("other"));
         for (issuer, name, expired, expected) in [
             (&known, "127.0.0.1", true, "its certificate has expired"),
             (
@@ -268,7 +248,7 @@ mod tests {
             let (mut stream, _) = listener.accept().await.unwrap();
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         });
-        let dialer = Dialer::new(&TlsSettings::default(), [authority("known").certificate]);
+        let dialer = Dialer::new(&TlsSettings::default(), [Authority::new("known").certificate]);
         let error = dialer
             .connect(&target(Scheme::Https, port), LIMIT)
             .await

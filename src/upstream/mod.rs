@@ -11,7 +11,7 @@
 //! | [`activity`] | what the socket did: bytes, the last read, how it ended |
 //! | [`token`] | [`TokenSource`]: one access token per credential, shared |
 //! | `ims` | one fetch of a token |
-//! | `secrets` | files of secrets, read anew each time |
+//! | `files` | secrets and other files that may change, read anew each time |
 //! | [`request`] | [`StreamRequest`]: what we ask for, with which headers |
 //! | [`redirect`] | which redirect is followed, and so who may see the token |
 //! | [`answer`] | what a refusal says |
@@ -30,6 +30,7 @@ pub mod body;
 pub mod connector;
 pub mod dial;
 mod exchange;
+mod files;
 mod ims;
 #[cfg(test)]
 mod injection_tests;
@@ -39,7 +40,6 @@ pub mod proxy;
 pub mod redirect;
 pub mod request;
 mod rotation;
-mod secrets;
 pub mod socket;
 mod tcp;
 #[cfg(test)]

@@ -21,13 +21,12 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use url::Host;
 
+use super::files::{FileReader, LONGEST_READING};
 use super::printable::chain;
 use super::rotation::{Rotation, Seen, Turn};
 use super::tls_fault::{OurCertificate, Peer, describe};
 use crate::settings::{TlsFiles, TlsMaterial, TlsSettings};
 
-/// How long a connect waits for the files. Then it goes on with what was read last, because a disk that hangs is no reason not to connect.
-const LONGEST_READING: Duration = Duration::from_secs(1);
 /// How long we wait for what a server of TLS 1.3 says to our certificate. Silence is consent: few send nothing at all.
 const LONGEST_VERDICT: Duration = Duration::from_secs(1);
 
@@ -35,8 +34,7 @@ const LONGEST_VERDICT: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(super) struct Tls {
     shared: Arc<Shared>,
-    /// Held by who reads: were the disk to hang, it would take one thread of the pool, and not one for each connect.
-    reading: Arc<tokio::sync::Mutex<()>>,
+    reader: FileReader,
 }
 
 struct Shared {
@@ -74,7 +72,7 @@ impl Tls {
                 machine,
                 rotation: Mutex::new(Rotation::new(seen, made)),
             }),
-            reading: Arc::default(),
+            reader: FileReader::default(),
         }
     }
 
@@ -89,21 +87,14 @@ impl Tls {
     /// There is nobody to trust, in words that say what to mend.
     pub(super) async fn current(&self, limit: Duration) -> Result<Arc<Sides>, String> {
         if !self.shared.files.is_empty() {
-            // Late or failed: there is what was read last.
-            let _ = timeout(LONGEST_READING.min(limit / 10), self.look_again()).await;
+            let shared = self.shared.clone();
+            let looked = self
+                .reader
+                .read(LONGEST_READING.min(limit / 10), move || shared.look_again());
+            // Late or failed: there is what was read last, because a disk that hangs is no reason not to connect.
+            let _ = looked.await;
         }
         self.shared.rotation().in_use().cloned().map_err(Clone::clone)
-    }
-
-    async fn look_again(&self) {
-        let turn = self.reading.clone().lock_owned().await;
-        let shared = self.shared.clone();
-        let looked = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            shared.look_again();
-        });
-        // It fails only if it panics, which has then been reported.
-        let _ = looked.await;
     }
 }
 

@@ -278,7 +278,7 @@ async fn what_is_unchanged_is_not_made_again() {
 async fn who_reads_the_files_for_long_holds_up_no_connect() {
     let authority = Authority::new("own");
     let tls = Files::of(&authority).tls();
-    let _hangs = tls.reading.clone().lock_owned().await;
+    let _hangs = tls.reader.hang().await;
     let began = std::time::Instant::now();
     assert!(tls.current(LIMIT).await.is_ok(), "with what was read before");
     assert!(began.elapsed() < 10 * LONGEST_READING, "{:?}", began.elapsed());

@@ -13,8 +13,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::connector::Connector;
+use super::files::FileReader;
 use super::ims::{self, Granted, NotGranted, TokenRequest, is_sendable};
-use super::secrets::SecretReader;
 use crate::lifecycle::TokenFailure;
 use crate::settings::{Credential, Grant, SecretSource};
 
@@ -44,7 +44,7 @@ pub struct TokenSource<C> {
     connector: Arc<C>,
     limit: Duration,
     replacement_pause: Duration,
-    secrets: SecretReader,
+    secrets: FileReader,
     /// Held during a fetch: that is what makes one of many.
     state: Mutex<State>,
 }
@@ -124,7 +124,7 @@ impl<C: Connector> TokenSource<C> {
             connector,
             limit,
             replacement_pause,
-            secrets: SecretReader::default(),
+            secrets: FileReader::default(),
             state: Mutex::default(),
         }
     }
@@ -265,7 +265,7 @@ impl<C: Connector> TokenSource<C> {
     }
 
     async fn read_secret(&self, source: &SecretSource) -> Result<SecretString, TokenFailure> {
-        let read = self.secrets.read(source, SecretSource::read).await;
+        let read = self.secrets.secret(source, SecretSource::read).await;
         read.map_err(TokenFailure::Unavailable)
     }
 

@@ -21,7 +21,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::connector::{ConnectError, Target};
-use super::secrets::SecretReader;
+use super::files::FileReader;
 use crate::settings::{Proxy, SecretSource};
 
 use answer::Answer;
@@ -34,11 +34,11 @@ const HEAD_LIMIT: usize = 16 * 1024;
 ///
 /// # Errors
 /// The file cannot be read, or holds something else: it may be in the middle of its rotation.
-pub(super) async fn credentials(proxy: &Proxy, reader: &SecretReader) -> Result<Option<SecretString>, ConnectError> {
+pub(super) async fn credentials(proxy: &Proxy, reader: &FileReader) -> Result<Option<SecretString>, ConnectError> {
     let Some(source) = &proxy.credentials else {
         return Ok(None);
     };
-    let secret = reader.read(source, SecretSource::read_user_and_password).await;
+    let secret = reader.secret(source, SecretSource::read_user_and_password).await;
     secret
         .map(Some)
         .map_err(|why| ConnectError(format!("the proxy {}: {why}", proxy.address())))

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use url::Host;
 
 use super::super::connector::{Connector as _, Scheme};
-use super::super::secrets::SecretReader;
+use super::super::files::FileReader;
 use super::super::{Dialer, testing};
 use super::*;
 use crate::settings::{ProxyScheme, ProxySettings, TlsSettings};
@@ -53,7 +53,7 @@ async fn ask(pieces: Vec<Vec<u8>>, pipe: usize, credentials: bool) -> Result<Tun
         }
     });
     let proxy = proxy(3128, credentials.then(|| SecretSource::Inline(SECRET.into())));
-    let secret = super::credentials(&proxy, &SecretReader::default()).await.unwrap();
+    let secret = super::credentials(&proxy, &FileReader::default()).await.unwrap();
     let opened = open(ours, &proxy, &target(), secret.as_ref()).await;
     opened.map_err(|error| error.to_string())
 }
@@ -314,15 +314,16 @@ async fn the_name_goes_to_the_proxy_and_credentials_are_read_again_at_each_conne
     );
 }
 
+/// A port that nobody listens on.
+async fn closed_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().port()
+}
+
 #[tokio::test]
 async fn a_loopback_host_is_reached_past_the_proxy() {
     let (port, service, stop) = listen("hello").await;
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let closed = closed_port().await;
     let here = Target {
         scheme: Scheme::Http,
         host: Host::parse("localhost").unwrap(),
@@ -338,12 +339,7 @@ async fn a_loopback_host_is_reached_past_the_proxy() {
 
 #[tokio::test]
 async fn a_proxy_that_is_not_there_is_named() {
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let closed = closed_port().await;
     let error = dialer(proxy(closed, None))
         .connect(&target(), LIMIT)
         .await
