@@ -28,7 +28,7 @@ use url::Url;
 
 use crate::clock::{Clock, since_epoch};
 use crate::lifecycle::lease::{Found, FoundLease};
-use crate::lifecycle::life::Stamp;
+use crate::lifecycle::life::{Stamp, Trace};
 use crate::lifecycle::{BootId, Lease, Moment, Phase, ResetDone};
 use crate::settings::canonical_url;
 use crate::state_dir::{make_private_dir, write_durably};
@@ -72,6 +72,27 @@ impl LeaseKey {
     }
 }
 
+/// What a slot remembers.
+#[derive(Debug)]
+pub struct Remembered {
+    /// Its lease.
+    pub lease: Found,
+    /// The reset on purpose that was answered: by this process, or else on disk.
+    pub reset: Option<ResetDone>,
+    /// What the lease tells of the last connection. Nothing if there is none, or none that can be read.
+    pub trace: Option<Trace>,
+}
+
+impl Remembered {
+    const fn only(lease: Found) -> Self {
+        Self {
+            lease,
+            reset: None,
+            trace: None,
+        }
+    }
+}
+
 /// Proof that an open lease is durable. Only [`LeaseDir::store_open`] makes one, and a connect needs one.
 #[derive(Debug)]
 pub struct DurableLease(());
@@ -108,21 +129,33 @@ impl LeaseDir {
         })
     }
 
-    /// What is on disk for `key`.
-    pub async fn find(&self, key: &LeaseKey) -> Found {
-        self.find_with_reset(key).await.0
+    /// What is on disk for `key`. What is wrong with it is logged.
+    pub async fn find(&self, key: &LeaseKey) -> Remembered {
+        let (path, landed, of) = (self.dir.join(key.file_name()), self.landed(key), key.clone());
+        let read = move || {
+            let _no_write_meanwhile = lock(&landed);
+            Ok(read(&path, &of))
+        };
+        let mut remembered = off_the_async_threads(read)
+            .await
+            .unwrap_or_else(|_| Remembered::only(Found::Unreadable));
+        let noted = lock(&self.resets).get(key).cloned();
+        remembered.reset = noted.unwrap_or(remembered.reset);
+        remembered
     }
 
-    /// What is on disk for `key`, and what is remembered of a reset: by this process, or else on disk.
-    pub async fn find_with_reset(&self, key: &LeaseKey) -> (Found, Option<ResetDone>) {
+    /// What is remembered of a reset: by this process, or else on disk. What is wrong with the lease is passed over: [`Self::find`] tells.
+    pub async fn reset(&self, key: &LeaseKey) -> Option<ResetDone> {
         let noted = lock(&self.resets).get(key).cloned();
+        if let Some(noted) = noted {
+            return noted;
+        }
         let (path, landed, key) = (self.dir.join(key.file_name()), self.landed(key), key.clone());
         let read = move || {
             let _no_write_meanwhile = lock(&landed);
-            Ok(read(&path, &key))
+            Ok(read_stored(&path)?.of(&key).and_then(Stored::reset))
         };
-        let (found, on_disk) = off_the_async_threads(read).await.unwrap_or((Found::Unreadable, None));
-        (found, noted.unwrap_or(on_disk))
+        off_the_async_threads(read).await.ok().flatten()
     }
 
     /// What the lease of `key` is to say of a reset. It goes to disk with each write from now on.
@@ -246,38 +279,56 @@ impl From<&StoredPhase> for Phase {
     }
 }
 
-fn read(path: &Path, key: &LeaseKey) -> (Found, Option<ResetDone>) {
-    let content = match read_bounded(path) {
-        Ok(content) => content,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return (Found::Nothing, None),
-        Err(error) => {
-            tracing::warn!(file = %path.display(), %error, "lease unreadable: a whole cooldown is waited out");
-            return (Found::Unreadable, None);
-        }
-    };
-    match serde_json::from_slice::<Stored>(&content) {
-        Ok(stored) if stored.version == VERSION && stored.url == key.url && stored.slot == key.slot => {
-            let lease = Lease {
-                phase: (&stored.phase).into(),
-                not_before: moment(stored.not_before),
-                failures: stored.failures,
-            };
-            let found = FoundLease {
-                lease,
-                boot: BootId::known(&stored.boot_id),
-                written: moment(stored.boottime),
-            };
-            (Found::Lease(found), stored.reset.and_then(StoredReset::done))
-        }
-        Ok(_) => {
-            tracing::warn!(file = %path.display(), "lease of another version or stream: a whole cooldown is waited out");
-            (Found::Unreadable, None)
-        }
-        Err(error) => {
-            tracing::warn!(file = %path.display(), %error, "lease damaged: a whole cooldown is waited out");
-            (Found::Unreadable, None)
+impl Stored {
+    /// Itself, if it is a lease of `key` that this version understands.
+    fn of(self, key: &LeaseKey) -> Option<Self> {
+        (self.version == VERSION && self.url == key.url && self.slot == key.slot).then_some(self)
+    }
+
+    fn found(&self) -> FoundLease {
+        FoundLease {
+            lease: Lease {
+                phase: (&self.phase).into(),
+                not_before: moment(self.not_before),
+                failures: self.failures,
+            },
+            boot: BootId::known(&self.boot_id),
+            written: moment(self.boottime),
         }
     }
+
+    fn reset(self) -> Option<ResetDone> {
+        self.reset.and_then(StoredReset::done)
+    }
+}
+
+fn read(path: &Path, key: &LeaseKey) -> Remembered {
+    let stored = match read_stored(path) {
+        Ok(stored) => stored,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Remembered::only(Found::Nothing),
+        Err(error) => {
+            tracing::warn!(file = %path.display(), %error, "lease unreadable or damaged: a whole cooldown is waited out");
+            return Remembered::only(Found::Unreadable);
+        }
+    };
+    let trace = stored.trace(path);
+    let Some(stored) = stored.of(key) else {
+        tracing::warn!(file = %path.display(), "lease of another version or stream: a whole cooldown is waited out");
+        return Remembered {
+            trace,
+            ..Remembered::only(Found::Unreadable)
+        };
+    };
+    Remembered {
+        lease: Found::Lease(stored.found()),
+        reset: stored.reset(),
+        trace,
+    }
+}
+
+fn read_stored(path: &Path) -> io::Result<Stored> {
+    // Damage is an error of kind `InvalidData`, or of an end that came too soon.
+    Ok(serde_json::from_slice(&read_bounded(path)?)?)
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
@@ -346,16 +397,19 @@ mod tests {
             failures: 3,
         };
         leases(dir.path()).store(&key(WEB, 1), lease).await.unwrap();
-        let Found::Lease(found) = leases(dir.path()).find(&key(WEB, 1)).await else {
+        let Found::Lease(found) = leases(dir.path()).find(&key(WEB, 1)).await.lease else {
             panic!("not found")
         };
         assert_eq!((found.lease.phase, found.lease.failures), (Phase::Closed, 3));
         let rounding = found.lease.not_before.since(Moment::from_secs(77));
         assert!(found.lease.not_before >= lease.not_before && rounding <= Duration::from_millis(1));
         assert!(found.boot.is_same_boot(SystemClock::new().boot()));
-        assert_eq!(leases(dir.path()).find(&key(WEB, 0)).await, Found::Nothing);
+        assert_eq!(leases(dir.path()).find(&key(WEB, 0)).await.lease, Found::Nothing);
         assert_eq!(
-            leases(dir.path()).find(&key("https://livestream.adobe.net/x", 1)).await,
+            leases(dir.path())
+                .find(&key("https://livestream.adobe.net/x", 1))
+                .await
+                .lease,
             Found::Nothing
         );
     }
@@ -392,7 +446,7 @@ mod tests {
             leases(dir.path()).store(&key(stored, 0), lease).await.unwrap();
             for spelling in spellings {
                 assert_ne!(spelling, stored);
-                let found = leases(dir.path()).find(&key(&spelling, 0)).await;
+                let found = leases(dir.path()).find(&key(&spelling, 0)).await.lease;
                 assert!(
                     matches!(found, Found::Lease(_)),
                     "{spelling} forgets the lease of {stored}"
@@ -417,7 +471,7 @@ mod tests {
                 )
                 .await
                 .unwrap();
-            let Found::Lease(found) = leases.find(&key(WEB, 0)).await else {
+            let Found::Lease(found) = leases.find(&key(WEB, 0)).await.lease else {
                 panic!("not found")
             };
             assert_eq!(found.lease.phase, phase);
@@ -446,7 +500,7 @@ mod tests {
             // Whatever is still on its way has landed when another write has.
             let other = key("https://livestream.adobe.net/other", 0);
             leases.store(&other, lease(Phase::Closed)).await.unwrap();
-            let Found::Lease(found) = leases.find(&key(WEB, 0)).await else {
+            let Found::Lease(found) = leases.find(&key(WEB, 0)).await.lease else {
                 panic!("not found")
             };
             assert_eq!(found.lease.phase, Phase::Connecting);
@@ -478,7 +532,7 @@ mod tests {
         ] {
             std::fs::write(&path, &bad).unwrap();
             assert_eq!(
-                leases.find(&key).await,
+                leases.find(&key).await.lease,
                 Found::Unreadable,
                 "{}",
                 &bad[..bad.len().min(200)]

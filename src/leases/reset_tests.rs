@@ -32,26 +32,23 @@ async fn a_reset_is_remembered_with_every_later_write_until_it_is_forgotten() {
     });
     let first = leases(dir.path());
     first.store(&key, lease(Phase::Connecting)).await.unwrap();
-    assert_eq!(first.find_with_reset(&key).await.1, None);
+    assert_eq!(first.find(&key).await.reset, None);
     first.note_reset(&key, done.clone());
-    assert_eq!(first.find_with_reset(&key).await.1, done, "by this process, at once");
-    assert_eq!(
-        leases(dir.path()).find_with_reset(&key).await.1,
-        None,
-        "not yet on disk"
-    );
+    assert_eq!(first.find(&key).await.reset, done, "by this process, at once");
+    assert_eq!(leases(dir.path()).find(&key).await.reset, None, "not yet on disk");
     for phase in [Phase::Streaming, Phase::Closed] {
         first.store(&key, lease(phase)).await.unwrap();
-        let (found, remembered) = leases(dir.path()).find_with_reset(&key).await;
-        assert!(matches!(found, Found::Lease(found) if found.lease.phase == phase));
-        assert_eq!(remembered, done);
+        let remembered = leases(dir.path()).find(&key).await;
+        assert!(matches!(remembered.lease, Found::Lease(found) if found.lease.phase == phase));
+        assert_eq!(remembered.reset, done);
+        assert_eq!(leases(dir.path()).reset(&key).await, done);
     }
-    assert_eq!(first.find_with_reset(&self::key(1)).await.1, None, "another slot");
+    assert_eq!(first.find(&self::key(1)).await.reset, None, "another slot");
 
     let next = leases(dir.path());
     next.store(&key, lease(Phase::Closed)).await.unwrap();
     assert_eq!(
-        leases(dir.path()).find_with_reset(&key).await.1,
+        leases(dir.path()).find(&key).await.reset,
         None,
         "a run that does not wish it forgets it"
     );
@@ -72,7 +69,7 @@ async fn a_reset_to_a_place_unknown_here_costs_the_lease_nothing() {
     let with = without.replace("{\"version\"", r#"{"reset":{"to":"middle","wall":""},"version""#);
     assert_ne!(with, without);
     std::fs::write(&path, with).unwrap();
-    let (found, reset) = leases.find_with_reset(&key).await;
-    assert!(matches!(found, Found::Lease(_)));
-    assert_eq!(reset, None);
+    let remembered = leases.find(&key).await;
+    assert!(matches!(remembered.lease, Found::Lease(_)));
+    assert_eq!(remembered.reset, None);
 }

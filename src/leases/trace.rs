@@ -13,22 +13,12 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
-use super::{LeaseDir, LeaseKey, Stored, millis, moment, off_the_async_threads, read_bounded};
+use super::{LeaseDir, LeaseKey, Stored, millis, moment, read_stored};
 use crate::clock::since_epoch;
 use crate::lifecycle::life::{Stamp, Trace};
 use crate::lifecycle::{BootId, Lease, Moment};
 
 impl LeaseDir {
-    /// What the lease on disk tells of the last connection. Nothing if there is none, or none that can be read.
-    pub async fn trace(&self, key: &LeaseKey) -> Option<Trace> {
-        let (path, landed) = (self.dir.join(key.file_name()), self.landed(key));
-        let read = move || {
-            let _no_write_meanwhile = super::lock(&landed);
-            Ok(read_trace(&path))
-        };
-        off_the_async_threads(read).await.ok().flatten()
-    }
-
     /// A connection last lived then: every lease of this slot that is written from now on says so.
     pub fn last_alive(&self, key: &LeaseKey, at: Stamp) {
         super::lock(&self.last_alive).insert(key.clone(), at);
@@ -146,21 +136,27 @@ fn stamp(boot_id: &str, boottime: u64, wall: &str) -> Option<Stamp> {
     })
 }
 
-fn read_trace(path: &Path) -> Option<Trace> {
-    let stored: Stored = serde_json::from_slice(&read_bounded(path).ok()?).ok()?;
-    Some(Trace {
-        phase: (&stored.phase).into(),
-        written: stamp(&stored.boot_id, stored.boottime, &stored.wall)?,
-        touched: touched(path).ok().map(since_epoch),
-        last_alive: stored.last_alive.as_ref().and_then(StoredStamp::stamp),
-    })
+impl Stored {
+    /// What it tells of the last connection.
+    pub(super) fn trace(&self, path: &Path) -> Option<Trace> {
+        Some(Trace {
+            phase: (&self.phase).into(),
+            written: self.written()?,
+            touched: touched(path).ok().map(since_epoch),
+            last_alive: self.last_alive.as_ref().and_then(StoredStamp::stamp),
+        })
+    }
+
+    fn written(&self) -> Option<Stamp> {
+        stamp(&self.boot_id, self.boottime, &self.wall)
+    }
 }
 
 /// By the clocks at the writing of the lease, not by the wall clock of now: that may have leapt since, and the time between the two could
 /// not be told any more.
 fn touch(path: &Path, alive: Moment) -> io::Result<()> {
-    let trace = read_trace(path).ok_or_else(|| io::Error::other("there is no lease that can be read"))?;
-    let written = &trace.written;
+    let written = read_stored(path)?.written();
+    let written = written.ok_or_else(|| io::Error::other("the lease does not tell when it was written"))?;
     let at = SystemTime::UNIX_EPOCH + written.wall + alive.since(written.at);
     File::options().write(true).open(path)?.set_modified(at)
 }
@@ -214,13 +210,13 @@ mod tests {
     async fn the_end_of_a_connection_is_in_every_lease_after_it_until_it_is_known_anew() {
         let dir = tempfile::tempdir().unwrap();
         let leases = open(dir.path());
-        assert_eq!(leases.trace(&key()).await, None);
+        assert_eq!(leases.find(&key()).await.trace, None);
         leases.store(&key(), lease(Phase::Closed)).await.unwrap();
-        assert_eq!(leases.trace(&key()).await.unwrap().last_alive, None);
+        assert_eq!(leases.find(&key()).await.trace.unwrap().last_alive, None);
         leases.last_alive(&key(), ended());
         for phase in [Phase::Closed, Phase::Connecting, Phase::Closed] {
             leases.store(&key(), lease(phase)).await.unwrap();
-            let trace = open(dir.path()).trace(&key()).await.unwrap();
+            let trace = open(dir.path()).find(&key()).await.trace.unwrap();
             assert_eq!((trace.phase, trace.last_alive), (phase, Some(ended())));
             assert!(trace.written.boot.is_same_boot(SystemClock::new().boot()));
         }
@@ -233,12 +229,12 @@ mod tests {
         leases.store(&key(), lease(Phase::Streaming)).await.unwrap();
         let before = std::fs::read(path(dir.path())).unwrap();
         let mut heartbeat = leases.heartbeat(&key());
-        let written = leases.trace(&key()).await.unwrap().written;
+        let written = leases.find(&key()).await.trace.unwrap().written;
         let later = Duration::from_secs(480);
         for _ in 0..2 {
             heartbeat.beat(written.at + later);
             heartbeat.touching.take().unwrap().await.unwrap();
-            let touched = leases.trace(&key()).await.unwrap().touched;
+            let touched = leases.find(&key()).await.trace.unwrap().touched;
             assert_eq!(touched, Some(written.wall + later));
         }
         assert_eq!(std::fs::read(path(dir.path())).unwrap(), before);
@@ -265,8 +261,8 @@ mod tests {
         for odd in [without.to_string(), good.replace("2027-01-15", "yesterday")] {
             assert_ne!(odd, good);
             std::fs::write(path(dir.path()), odd).unwrap();
-            assert!(matches!(leases.find(&key()).await, Found::Lease(_)));
-            assert_eq!(leases.trace(&key()).await.unwrap().last_alive, None);
+            assert!(matches!(leases.find(&key()).await.lease, Found::Lease(_)));
+            assert_eq!(leases.find(&key()).await.trace.unwrap().last_alive, None);
         }
         for (odd, is_lease) in [
             (good.replace("\"closed\",", "\"shut\","), false),
@@ -274,8 +270,8 @@ mod tests {
         ] {
             assert_ne!(odd, good);
             std::fs::write(path(dir.path()), odd).unwrap();
-            assert_eq!(matches!(leases.find(&key()).await, Found::Lease(_)), is_lease);
-            assert_eq!(leases.trace(&key()).await, None);
+            assert_eq!(matches!(leases.find(&key()).await.lease, Found::Lease(_)), is_lease);
+            assert_eq!(leases.find(&key()).await.trace, None);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::clock::{Clock, as_wall, since_epoch};
 use crate::leases::trace::shown;
 use crate::leases::{LeaseDir, LeaseKey};
 use crate::lifecycle::gap::{Gap, GapWatch, OpenGap};
-use crate::lifecycle::life::Stamp;
+use crate::lifecycle::life::{Stamp, Trace};
 use crate::lifecycle::{EndReason, Event, Moment};
 use crate::telemetry::{SlotStatus, StreamCounters};
 
@@ -35,12 +35,11 @@ pub(super) struct Gaps {
 }
 
 impl Gaps {
-    /// Begins with the gap that the lease on disk tells of. To be called before that lease is written anew.
-    pub(super) async fn begin(noted: Noted) -> Self {
-        let trace = noted.leases.trace(&noted.key).await;
+    /// Begins with the gap that `trace`, of the lease on disk, tells of. To be called before that lease is written anew.
+    pub(super) fn begin(noted: Noted, trace: Option<&Trace>) -> Self {
         let (now, wall) = (noted.clock.now(), since_epoch(noted.clock.wall()));
         let boot = noted.clock.boot();
-        let open = trace.as_ref().and_then(|trace| {
+        let open = trace.and_then(|trace| {
             noted.leases.last_alive(&noted.key, trace.last_life(now, wall, boot)?);
             OpenGap::found(trace, now, wall, boot)
         });

@@ -30,7 +30,7 @@ impl SharedReset {
             let mut remembered = Vec::new();
             for slot in 0..stream.connections {
                 let key = LeaseKey::new(&stream.url, slot);
-                remembered.extend(leases.find_with_reset(&key).await.1);
+                remembered.extend(leases.reset(&key).await);
             }
             Mutex::new(Reset::at_start(self.wish, remembered))
         };

@@ -66,14 +66,14 @@ impl<C: Connector> SlotDriver<C> {
         let key = LeaseKey::new(&self.stream.url, self.slot);
         let policy = policy(&self.stream);
         let reset = self.reset.of_slot(self.slot, &self.stream, &self.leases).await;
-        let (found, remembered) = self.leases.find_with_reset(&key).await;
-        let gaps = Gaps::begin(self.noted(&key)).await;
+        let remembered = self.leases.find(&key).await;
+        let gaps = Gaps::begin(self.noted(&key), remembered.trace.as_ref());
         let now = self.clock.now();
-        let mut first = FirstWait::from_found(&found, now, self.clock.boot(), &policy);
+        let mut first = FirstWait::from_found(&remembered.lease, now, self.clock.boot(), &policy);
         first.until = first.until.max(now + self.stagger);
         let reset_known = reset.done();
         // What is forgotten is forgotten on disk, or it would be taken for an answer to a later wish.
-        first.rewrite |= remembered != reset_known;
+        first.rewrite |= remembered.reset != reset_known;
         self.leases.note_reset(&key, reset_known.clone());
         self.tell_of_reset(&reset);
         let (slot, actions) = Slot::start(policy, first, now, self.jitter_seed);
