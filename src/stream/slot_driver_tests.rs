@@ -168,6 +168,12 @@ impl World {
         (at, io)
     }
 
+    /// Waits until the slot waits, for this reason.
+    async fn waits(&self, wanted: impl Fn(&Why) -> bool) -> State {
+        self.state(|state| matches!(state, State::Waiting { why, .. } if wanted(why)))
+            .await
+    }
+
     async fn state(&self, wanted: impl FnMut(&State) -> bool) -> State {
         self.status.slots[0].watch().wait_for(wanted).await.unwrap().clone()
     }
@@ -229,9 +235,7 @@ async fn a_connect_finds_its_lease_open_on_disk_and_a_disconnect_closes_it() {
     io.write_all(OPEN.as_bytes()).await.unwrap();
     world.state(is_streaming).await;
     drop(io);
-    world
-        .state(|state| matches!(state, State::Waiting { why: Why::Ended(_), .. }))
-        .await;
+    world.waits(|why| matches!(why, Why::Ended(_))).await;
     let lease = world.lease();
     assert_eq!((&lease["phase"], &lease["boot_id"]), (&"closed".into(), &"this".into()));
     let wait = lease["not_before"].as_u64().unwrap() - lease["boottime"].as_u64().unwrap();
@@ -305,17 +309,7 @@ async fn nothing_goes_out_while_the_lease_cannot_be_written() {
     let leases = world.dir.path().join("leases");
     let (_switch, _driver) = world.start();
     std::fs::remove_dir(&leases).unwrap();
-    world
-        .state(|state| {
-            matches!(
-                state,
-                State::Waiting {
-                    why: Why::LeaseNotStored,
-                    ..
-                }
-            )
-        })
-        .await;
+    world.waits(|why| matches!(why, Why::LeaseNotStored)).await;
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert!(world.service.is_idle());
     std::fs::create_dir(&leases).unwrap();
@@ -428,15 +422,7 @@ async fn a_name_that_fails_for_a_while_costs_backoffs_and_no_cooldown() {
     world.network.plan([const { Connect::Refused(DNS) }; 4]);
     let began = Instant::now();
     let (switch, driver) = world.start();
-    let cannot = world.state(|state| {
-        matches!(
-            state,
-            State::Waiting {
-                why: Why::Unreached(_),
-                ..
-            }
-        )
-    });
+    let cannot = world.waits(|why| matches!(why, Why::Unreached(_)));
     let State::Waiting { why, .. } = cannot.await else {
         unreachable!()
     };

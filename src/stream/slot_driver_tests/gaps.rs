@@ -120,31 +120,11 @@ async fn a_gap_goes_on_over_stops_and_refusals() {
     io.write_all(b"HTTP/1.1 503 x\r\ncontent-length: 0\r\n\r\n")
         .await
         .unwrap();
-    world
-        .state(|state| {
-            matches!(
-                state,
-                State::Waiting {
-                    why: Why::Refused(_),
-                    ..
-                }
-            )
-        })
-        .await;
+    world.waits(|why| matches!(why, Why::Refused(_))).await;
     switch.stop();
     driver.await.unwrap();
     let (_switch, _driver) = world.start();
-    world
-        .state(|state| {
-            matches!(
-                state,
-                State::Waiting {
-                    why: Why::LeaseClosed,
-                    ..
-                }
-            )
-        })
-        .await;
+    world.waits(|why| matches!(why, Why::LeaseClosed)).await;
     let gap = world.open_gap();
     assert_eq!((&gap.parting, gap.known_by), (&Parting::Restart, KnownBy::Clock));
     assert_eq!(world.open_gap_secs(), stopped.elapsed().as_secs());
@@ -165,17 +145,7 @@ async fn after_a_crash_a_heartbeat_says_when_the_connection_lived_and_none_says_
     sleep(100).await;
     let restarted = Instant::now();
     let (_switch, driver) = world.start();
-    world
-        .state(|state| {
-            matches!(
-                state,
-                State::Waiting {
-                    why: Why::LeaseOpen,
-                    ..
-                }
-            )
-        })
-        .await;
+    world.waits(|why| matches!(why, Why::LeaseOpen)).await;
     let gap = world.open_gap();
     assert_eq!((&gap.parting, gap.known_by), (&Parting::Crash, KnownBy::Heartbeat));
     let beyond = world.open_gap_secs() - crashed.elapsed().as_secs();
@@ -184,17 +154,7 @@ async fn after_a_crash_a_heartbeat_says_when_the_connection_lived_and_none_says_
     driver.abort();
     let _ = driver.await;
     let (_switch, _driver) = world.start();
-    world
-        .state(|state| {
-            matches!(
-                state,
-                State::Waiting {
-                    why: Why::LeaseClosed,
-                    ..
-                }
-            )
-        })
-        .await;
+    world.waits(|why| matches!(why, Why::LeaseClosed)).await;
     assert_eq!(world.open_gap_secs() - crashed.elapsed().as_secs(), beyond);
     let (at, _io) = world.serve().await;
     assert_between(at - restarted, 60, 62);
@@ -210,17 +170,7 @@ async fn a_silent_stream_does_not_touch_its_lease() {
     driver.abort();
     let _ = driver.await;
     let (_switch, _driver) = world.start();
-    world
-        .state(|state| {
-            matches!(
-                state,
-                State::Waiting {
-                    why: Why::LeaseOpen,
-                    ..
-                }
-            )
-        })
-        .await;
+    world.waits(|why| matches!(why, Why::LeaseOpen)).await;
     let gap = world.open_gap_secs();
     assert!((70..=80).contains(&gap), "{gap}");
 }
@@ -404,17 +354,7 @@ async fn a_wall_clock_that_leaps_while_a_connection_streams_does_not_move_its_cr
         driver.abort();
         let _ = driver.await;
         let (_switch, _driver) = world.start();
-        world
-            .state(|state| {
-                matches!(
-                    state,
-                    State::Waiting {
-                        why: Why::LeaseOpen,
-                        ..
-                    }
-                )
-            })
-            .await;
+        world.waits(|why| matches!(why, Why::LeaseOpen)).await;
         assert_eq!(world.open_gap().known_by, KnownBy::Heartbeat);
         assert!(world.open_gap_secs() <= 30, "{leap}: {} s", world.open_gap_secs());
     }

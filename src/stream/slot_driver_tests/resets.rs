@@ -244,8 +244,6 @@ async fn the_lease_of_an_open_connection_that_the_disk_did_not_take_is_written_a
     );
     assert!(is_streaming(&world.status.slots[0].state()) && world.service.is_idle());
     drop(io);
-    world
-        .state(|state| matches!(state, State::Waiting { why: Why::Ended(_), .. }))
-        .await;
+    world.waits(|why| matches!(why, Why::Ended(_))).await;
     assert_eq!(world.lease()["phase"], "closed");
 }
