@@ -10,6 +10,7 @@
 //! | pure | [`dedup`] | has this hit been there before? |
 //! | settings | [`settings`] | configuration: every fault at once, or typed settings |
 //! | telemetry | [`telemetry`] | logs, counts and the state of each stream, for people to see |
+//! | model | [`status`] | what the daemon says of itself, and whether it works |
 //! | edge | [`clock`] | time since boot, and the name of the boot |
 //! | edge | [`state_dir`] | the directory on disk: private, and held by one daemon |
 //! | edge | [`leases`] | what a slot must remember across restarts, durable before a connect goes out |
@@ -45,6 +46,7 @@ pub mod quarantine;
 pub mod settings;
 pub mod simulator;
 pub mod state_dir;
+pub mod status;
 pub mod stream;
 #[cfg(feature = "kafka")]
 pub mod supervisor;

@@ -17,7 +17,7 @@ use crate::leases::trace::Heartbeat;
 use crate::lifecycle::life::{LifeSigns, lapse};
 use crate::lifecycle::stall::tries_again_within;
 use crate::lifecycle::{EndReason, Event, Moment, StallWatch};
-use crate::telemetry::StreamCounters;
+use crate::telemetry::{SlotStatus, StreamCounters};
 use crate::upstream::{Activity, Body, Drained};
 
 use super::Stop;
@@ -39,6 +39,8 @@ pub struct Reading {
     pub journal: Arc<Journal>,
     /// What is counted.
     pub counters: Arc<StreamCounters>,
+    /// Where it is shown when bytes came.
+    pub status: SlotStatus,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Watches the silence; it learns from one connection for the next.
@@ -124,6 +126,9 @@ impl Reading {
             self.look_back(due, now, &mut life);
             self.beat(now, &life, &mut beat);
             let news = heard.news();
+            if let Some(ago) = news {
+                self.status.heard(Moment(now.0.saturating_sub(ago)));
+            }
             let Some(drained) = drained else {
                 self.note(news, &mut life, now);
                 if let Some(silence) = self.stall.stalled(now) {

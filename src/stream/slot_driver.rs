@@ -82,6 +82,7 @@ impl<C: Connector> SlotDriver<C> {
             slot: self.slot,
             journal: self.journal.clone(),
             counters: self.counters.clone(),
+            status: self.status.clone(),
             clock: self.clock.clone(),
             stall: StallWatch::new(self.stream.stall_timeout),
             heartbeat: self.leases.heartbeat(&key),
@@ -395,7 +396,9 @@ impl<C: Connector> Drive<C> {
             State::Streaming { .. } => tracing::info!(stream, slot, state = state.name(), "streaming"),
             State::Stopped => tracing::info!(stream, slot, state = state.name(), "stopped"),
         }
-        self.driver.status.show(state);
+        let (failures, tries, persists) = (self.slot.failures(), self.slot.tries(), self.slot.persists());
+        let now = self.driver.clock.now();
+        self.driver.status.show(state, now, failures, tries, persists);
     }
 }
 

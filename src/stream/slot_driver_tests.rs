@@ -174,8 +174,14 @@ impl World {
             .await
     }
 
-    async fn state(&self, wanted: impl FnMut(&State) -> bool) -> State {
-        self.status.slots[0].watch().wait_for(wanted).await.unwrap().clone()
+    async fn state(&self, mut wanted: impl FnMut(&State) -> bool) -> State {
+        let mut shown = self.status.slots[0].watch();
+        shown
+            .wait_for(|shown| wanted(&shown.state))
+            .await
+            .unwrap()
+            .state
+            .clone()
     }
 
     fn lease(&self) -> serde_json::Value {

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::hit::NotAHit;
 
@@ -63,7 +63,8 @@ macro_rules! counters {
         }
 
         /// [`StreamCounters`] at one moment.
-        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default)]
         pub struct StreamSnapshot {
             $($(#[$doc])* pub $name: u64,)+
             /// Records that went to the dead-letter topic, by reason.
@@ -137,7 +138,8 @@ macro_rules! dead_letter_counters {
         }
 
         /// [`DeadLetterCounters`] at one moment.
-        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default)]
         pub struct DeadLetterSnapshot {
             $($(#[$doc])* pub $name: u64,)+
         }

@@ -14,6 +14,7 @@ use crate::support::source::{Source, parse};
 const FLOORS: &[&[&str]] = &[
     PURE,
     &["settings", "telemetry"],
+    &["status"],
     &[
         "clock",
         "state_dir",

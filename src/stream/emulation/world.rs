@@ -25,7 +25,7 @@ use crate::simulator::{
     SimulatedStream, Simulator, SimulatorSettings, StreamFault, TokenFault,
 };
 use crate::stream::{SharedReset, SlotDriver, StopSwitch, stop_switch};
-use crate::telemetry::StreamStatus;
+use crate::telemetry::{Shown, StreamStatus};
 use crate::upstream::{TokenSource, testing};
 
 /// The endpoint.
@@ -372,9 +372,9 @@ async fn empty(journal: Arc<Journal>, mut emptied: watch::Receiver<bool>, heard:
     batches
 }
 
-async fn note_states(mut states: watch::Receiver<State>, tally: Tally) {
+async fn note_states(mut states: watch::Receiver<Shown>, tally: Tally) {
     while states.changed().await.is_ok() {
-        let what = match &*states.borrow_and_update() {
+        let what = match &states.borrow_and_update().state {
             State::Waiting {
                 why: Why::Ended(reason),
                 ..

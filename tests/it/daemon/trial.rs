@@ -226,10 +226,14 @@ pub struct Observed(StreamStatus);
 
 impl Observed {
     /// Waits until a slot's state is as wanted.
-    pub async fn slot(&self, slot: usize, what: &str, wanted: impl FnMut(&State) -> bool) -> State {
+    pub async fn slot(&self, slot: usize, what: &str, mut wanted: impl FnMut(&State) -> bool) -> State {
         let mut watch = self.0.slots[slot].watch();
         let what = format!("{} slot {slot}: {what}", self.0.name);
-        within(&what, watch.wait_for(wanted)).await.unwrap().clone()
+        within(&what, watch.wait_for(|shown| wanted(&shown.state)))
+            .await
+            .unwrap()
+            .state
+            .clone()
     }
 
     /// Waits until the first slot streams.
