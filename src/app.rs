@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use tokio::time::MissedTickBehavior;
 
 use crate::clock::{Clock, SystemClock};
 use crate::journal::{Journal, Journals, JournalsSettings, OpenError};
@@ -17,6 +18,9 @@ use crate::lifecycle::ResetTo;
 use crate::quarantine::Quarantine;
 use crate::settings::Settings;
 use crate::state_dir::StateDir;
+use crate::status::{Board, board};
+use crate::stream::revival::AbortOnDrop;
+use crate::supervisor::survey::{Around, Survey};
 use crate::supervisor::{Leftover, Shared, Supervisor};
 use crate::telemetry::StreamStatus;
 use crate::upstream::Connector;
@@ -36,6 +40,8 @@ pub struct Daemon {
     producer: Arc<Producer>,
     journals: Journals,
     settings: Settings,
+    board: Board,
+    _posting: AbortOnDrop,
     _state_dir: StateDir,
 }
 
@@ -82,8 +88,8 @@ impl Daemon {
             producer: producer.clone(),
             leases,
             state_dir: state_dir.path().to_owned(),
-            quarantine,
-            clock,
+            quarantine: quarantine.clone(),
+            clock: clock.clone(),
             resets,
         };
         tracing::info!(
@@ -94,13 +100,24 @@ impl Daemon {
             "started"
         );
         let supervisor = Supervisor::start(&settings, opened, shared);
+        let around = Around::new(&settings, quarantine, supervisor.stop_word().clone());
+        let mut survey = Survey::new(supervisor.roster().clone(), around, clock);
+        let board = Board::new(survey.look());
+        let posting = AbortOnDrop(tokio::spawn(keep_posted(survey, board.clone())));
         Ok(Self {
             supervisor,
             producer,
             journals,
             settings,
+            board,
+            _posting: posting,
             _state_dir: state_dir,
         })
+    }
+
+    /// Where the daemon's status is posted about once a second, until it is dropped.
+    pub const fn board(&self) -> &Board {
+        &self.board
     }
 
     /// What each stream does, in the order of the settings.
@@ -158,6 +175,16 @@ impl Daemon {
             tracing::warn!("the kafka producer did not end in time: ending without it");
         }
         Ended { leftover, durable }
+    }
+}
+
+/// Posts how everything is, again and again.
+async fn keep_posted(mut survey: Survey, board: Board) {
+    let mut ticks = tokio::time::interval(board::EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        board.post(survey.look());
     }
 }
 

@@ -1,5 +1,10 @@
 //! Owns a task for each stream: starts them one after another, starts again what fails, and stops them in an order that loses
 //! nothing. A stream that fails leaves the others alone.
+//!
+//! [`roster`] says which streams run, and [`survey`] looks at all that they do.
+
+pub mod roster;
+pub mod survey;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -20,6 +25,8 @@ use crate::stream::revival::keep_alive;
 use crate::stream::{SharedReset, SlotDriver, Stop, StopSwitch, stop_switch};
 use crate::telemetry::StreamStatus;
 use crate::upstream::{Connector, TokenSource};
+
+use roster::{Roster, Running};
 
 /// The time between the first attempts of two connections at a start.
 const STAGGER: Duration = Duration::from_millis(100);
@@ -49,7 +56,9 @@ pub struct Supervisor {
     statuses: Vec<StreamStatus>,
     journals: Vec<Arc<Journal>>,
     tasks: JoinSet<()>,
+    roster: Roster,
     switch: StopSwitch,
+    stop: Stop,
 }
 
 /// What a stop left undone.
@@ -72,8 +81,11 @@ impl Supervisor {
             statuses: Vec::new(),
             journals: Vec::new(),
             tasks: JoinSet::new(),
+            roster: Roster::default(),
             switch,
+            stop: stop.clone(),
         };
+        let mut running = Vec::new();
         let (quarantine, until) = (shared.quarantine.clone(), stop.clone());
         supervisor
             .tasks
@@ -81,9 +93,15 @@ impl Supervisor {
         for (stream, journal) in settings.streams.iter().zip(journals) {
             let status = StreamStatus::new(&stream.name, stream.connections);
             let journal = Arc::new(journal);
+            let stream = Arc::new(stream.clone());
+            running.push(Running {
+                settings: stream.clone(),
+                status: status.clone(),
+                journal: journal.clone(),
+            });
             let parts = StreamParts {
-                stream: Arc::new(stream.clone()),
-                tokens: tokens.of(stream),
+                stream: stream.clone(),
+                tokens: tokens.of(&stream),
                 journal: journal.clone(),
                 dedup: settings.dedup.clone(),
                 status: status.clone(),
@@ -94,7 +112,18 @@ impl Supervisor {
             supervisor.statuses.push(status);
             supervisor.journals.push(journal);
         }
+        supervisor.roster.set(running);
         supervisor
+    }
+
+    /// The streams that run.
+    pub const fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// Is given when the streams are told to stop.
+    pub const fn stop_word(&self) -> &Stop {
+        &self.stop
     }
 
     /// What each stream does, in the order of the settings.

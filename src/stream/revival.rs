@@ -37,7 +37,7 @@ where
 }
 
 /// A spawned task that does not outlive who waits for it.
-pub(super) struct AbortOnDrop(pub(super) tokio::task::JoinHandle<()>);
+pub struct AbortOnDrop(pub tokio::task::JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
