@@ -225,6 +225,7 @@ fn log(section: &mut Section<'_>) -> Result<LogSettings, Reported> {
         ("auto", LogFormat::Auto),
         ("text", LogFormat::Text),
         ("json", LogFormat::Json),
+        ("journald", LogFormat::Journald),
     ];
     let format = section.choice("format", &formats);
     Ok(LogSettings {

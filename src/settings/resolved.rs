@@ -212,12 +212,14 @@ pub struct LogSettings {
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Text on a terminal, JSON otherwise.
+    /// Into the journal of systemd if standard error leads there, text on a terminal, JSON otherwise.
     Auto,
     /// Text.
     Text,
     /// One JSON object a line.
     Json,
+    /// Into the journal of systemd, with fields.
+    Journald,
 }
 
 impl std::fmt::Debug for KafkaSettings {

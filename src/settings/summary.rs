@@ -48,6 +48,7 @@ fn write(out: &mut String, settings: &Settings) -> fmt::Result {
         LogFormat::Auto => "auto",
         LogFormat::Text => "text",
         LogFormat::Json => "json",
+        LogFormat::Journald => "journald",
     };
     writeln!(out, "log           {}, {format}", settings.log.filter)?;
     writeln!(out, "shutdown      within {}", time(settings.shutdown_timeout))?;
