@@ -149,7 +149,7 @@ impl Daemon {
                 quarantined = counts.quarantined,
                 cut_records = counts.cut_records,
                 rewinds = counts.rewinds,
-                "in all"
+                "what this run did, in all"
             );
         }
         let journals = self.journals;

@@ -29,7 +29,6 @@ use tracing::{debug, info};
 
 use super::failure::{Failure, FailureClass};
 use super::lane::{Errand, Lane, Sent};
-use super::log_digest::LogDigest;
 use super::parcel::{Parcel, Texts};
 use super::producer::{Company, Pace, Producer};
 use super::repeats::Repeats;
@@ -40,7 +39,7 @@ use crate::journal::{Batch, BatchKind, DEFAULT_CURSOR, Journal, Position};
 use crate::quarantine::Quarantine;
 use crate::settings::{MessageKey, StreamSettings};
 use crate::telemetry::counters::{DeadLetterReason, StreamCounters};
-use crate::telemetry::{Delivery, DeliveryStatus, StreamStatus};
+use crate::telemetry::{Delivery, DeliveryStatus, Digest, StreamStatus};
 use setback::Setback;
 
 /// Where a stream's records go, and as what.
@@ -108,7 +107,8 @@ pub async fn forward(
         trouble: Trouble::default(),
         company: Company::All,
         texts: Texts::default(),
-        digest: LogDigest::default(),
+        digest: Digest::without_end(8),
+        setbacks: Digest::new(16),
         born: Instant::now(),
     }
     .run()
@@ -132,8 +132,10 @@ struct Forwarder<'s> {
     /// Which streams share the producer of this generation.
     company: Company,
     texts: Texts,
-    /// Keeps what would be a line for each record down to one a minute.
-    digest: LogDigest,
+    /// Sums up what would be a line for each record, or each time that the stream goes apart.
+    digest: Digest<&'static str>,
+    /// Sums up what goes wrong with Kafka again and again.
+    setbacks: Digest<String>,
     born: Instant,
 }
 
@@ -384,8 +386,8 @@ impl Forwarder<'_> {
         const WHAT: &str = "a record is too large for kafka";
         let (stream, position, bytes) = (&self.settings.name, place.start, parcel.size());
         debug!(stream, %position, bytes, "{WHAT}");
-        if let Some(more) = self.digest.note(WHAT, self.born.elapsed()) {
-            info!(stream, %position, bytes, more_since_the_last_line = more, "{WHAT}: it becomes a dead letter with its first bytes");
+        if let Some(told) = self.digest.note(WHAT, self.born.elapsed()) {
+            info!(stream, %position, bytes, more_since_the_last_line = told.untold, "{WHAT}: it becomes a dead letter with its first bytes");
         }
     }
 

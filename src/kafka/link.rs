@@ -26,7 +26,7 @@ use super::config::{linger, queue_limits};
 use super::failure::Failure;
 use super::in_flight::{Limits, Ticket};
 use super::lane::LaneState;
-use super::log_digest::LogDigest;
+use super::log_digest::SharedLogDigest;
 use super::partitions::{KnownPartitions, ToldPartitions};
 use super::producer::{Pace, ProducerError};
 use super::reports::Reports;
@@ -66,6 +66,7 @@ pub(super) struct Plan {
     /// Once it is left, it is purged when no report has come for so long: other streams may still get theirs.
     pub(super) quiet: Duration,
     pub(super) partitions: Arc<Mutex<KnownPartitions>>,
+    pub(super) digest: Arc<SharedLogDigest>,
     /// Dropped when the poll thread has ended and the producer is gone.
     pub(super) alive: mpsc::Sender<()>,
 }
@@ -96,7 +97,7 @@ pub(super) struct Shared {
     quiet: Duration,
     pub(super) partitions: Arc<Mutex<KnownPartitions>>,
     pub(super) told_partitions: Mutex<ToldPartitions>,
-    digest: Mutex<LogDigest>,
+    pub(super) digest: Arc<SharedLogDigest>,
     born: Instant,
 }
 
@@ -109,6 +110,7 @@ impl Link {
             patience,
             quiet,
             partitions,
+            digest,
             alive,
         } = plan;
         let shared = Arc::new(Shared {
@@ -128,7 +130,7 @@ impl Link {
             quiet,
             partitions,
             told_partitions: Mutex::default(),
-            digest: Mutex::default(),
+            digest,
             born: Instant::now(),
         });
         let reports = Reports::new(Arc::clone(&shared));
@@ -254,20 +256,6 @@ impl Shared {
     fn anybody_waits(&self) -> bool {
         let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
         lanes.iter().flatten().any(|lane| lane.waits())
-    }
-
-    /// Whether a line like this was written lately.
-    pub(super) fn was_just_written(&self, line: &str) -> bool {
-        let digest = self.digest.lock().unwrap_or_else(PoisonError::into_inner);
-        digest.is_known(line, self.born.elapsed())
-    }
-
-    /// How often a line like this was held back, if it is to be written now.
-    pub(super) fn worth_writing(&self, line: &str) -> Option<u64> {
-        self.digest
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .note(line, self.born.elapsed())
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::config::{PropertyFault, client_config, one_by_one};
 use super::lane::{Errand, Lane};
 use super::link::{Link, Plan};
+use super::log_digest::SharedLogDigest;
 use super::partitions::KnownPartitions;
 use super::watchdog::Patience;
 use crate::settings::KafkaSettings;
@@ -72,6 +73,8 @@ pub struct Producer {
     building: tokio::sync::Mutex<()>,
     patience: Patience,
     partitions: Arc<Mutex<KnownPartitions>>,
+    /// What librdkafka has said lately, through whichever of them.
+    digest: Arc<SharedLogDigest>,
     /// A clone of it lives with every poll thread.
     alive: mpsc::Sender<()>,
     /// Learns when the last of them is gone.
@@ -93,12 +96,14 @@ impl Producer {
         let in_batches = client_config(settings).map_err(ProducerError::Properties)?;
         let (alive, ended) = mpsc::channel(1);
         let partitions = Arc::default();
+        let digest = Arc::default();
         let link = Link::open(Plan {
             config: in_batches.clone(),
             pace: Pace::InBatches(Company::All),
             patience: patience.first,
             quiet: patience.quiet(),
             partitions: Arc::clone(&partitions),
+            digest: Arc::clone(&digest),
             alive: alive.clone(),
         })?;
         Ok(Self {
@@ -110,6 +115,7 @@ impl Producer {
             building: tokio::sync::Mutex::default(),
             patience,
             partitions,
+            digest,
             alive,
             ended: Mutex::new(Some(ended)),
         })
@@ -163,6 +169,7 @@ impl Producer {
                 .map_or(first, |link| link.patience_of_the_next(first, most)),
             quiet: self.patience.quiet(),
             partitions: Arc::clone(&self.partitions),
+            digest: Arc::clone(&self.digest),
             alive: self.alive.clone(),
         };
         let built = tokio::task::spawn_blocking(move || Link::open(plan)).await;

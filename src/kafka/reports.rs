@@ -39,25 +39,34 @@ impl ProducerContext for Reports {
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
-        let Some(repeated) = self.shared.worth_writing(text) else {
+        if matches!(level, RDKafkaLogLevel::Debug) {
+            // Whoever has set the property debug wants all of it.
+            debug!(target: "librdkafka", facility, "{text}");
+            return;
+        }
+        let Some(repeated) = self.shared.digest.note(text) else {
             return;
         };
         match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 error!(target: "librdkafka", facility, repeated, "{text}");
             }
-            RDKafkaLogLevel::Warning => warn!(target: "librdkafka", facility, repeated, "{text}"),
+            // What librdkafka calls an error, such as a broker that is away, it tries again by itself. What comes of it for a
+            // stream is told by that stream.
+            RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
+                warn!(target: "librdkafka", facility, repeated, "{text}");
+            }
             RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
                 info!(target: "librdkafka", facility, repeated, "{text}");
             }
-            RDKafkaLogLevel::Debug => debug!(target: "librdkafka", facility, "{text}"),
+            RDKafkaLogLevel::Debug => {}
         }
     }
 
     /// Never told apart here whether it is fatal: librdkafka gives the code of what is behind it. The poll thread asks.
     fn error(&self, _: KafkaError, reason: &str) {
-        if !self.shared.was_just_written(reason)
-            && let Some(repeated) = self.shared.worth_writing(reason)
+        if !self.shared.digest.is_known(reason)
+            && let Some(repeated) = self.shared.digest.note(reason)
         {
             warn!(target: "librdkafka", repeated, "{reason}");
         }

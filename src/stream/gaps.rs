@@ -124,14 +124,14 @@ impl Gaps {
             counters.probable_gap_seconds.add(length.as_secs());
             tracing::warn!(
                 stream, slot, gap = "probable", from, to, gap_s, reason, %why, known_by,
-                "connected again after a gap longer than backfill_horizon: the service repeats only some minutes, so hits between these \
-                 times are probably missing here"
+                "a gap longer than backfill_horizon is over: the service repeats only some minutes, so hits between these times are \
+                 probably missing here"
             );
         } else {
             counters.gaps_possible.one();
             tracing::info!(
                 stream, slot, gap = "possible", from, to, gap_s, reason, %why, known_by,
-                "connected again: the service goes on where the connection ended, as a rule; a few hits between these times may be missing"
+                "a gap is over: the service goes on where the connection ended, as a rule; a few hits between these times may be missing"
             );
         }
     }

@@ -8,6 +8,7 @@
 //! | [`resetting`] | what the slots share of a reset on purpose |
 //! | [`revival`] | starts a task again that panicked |
 //! | [`stop`] | the word to stop, for all who wait |
+//! | `telling` | what the log says of a slot |
 
 #[cfg(test)]
 mod emulation;
@@ -17,6 +18,7 @@ pub mod resetting;
 pub mod revival;
 pub mod slot_driver;
 pub mod stop;
+mod telling;
 
 pub use resetting::SharedReset;
 pub use slot_driver::SlotDriver;

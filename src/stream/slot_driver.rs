@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{Clock, as_wall};
+use crate::clock::Clock;
 use crate::journal::Journal;
 use crate::leases::{DurableLease, LeaseDir, LeaseKey};
 use crate::lifecycle::{
@@ -12,7 +12,7 @@ use crate::lifecycle::{
     Unreached,
 };
 use crate::settings::StreamSettings;
-use crate::telemetry::{SlotStatus, StreamCounters};
+use crate::telemetry::{Digest, SlotStatus, StreamCounters};
 use crate::upstream::{
     AccessToken, Answer, AttemptError, Body, Connector, Generation, StreamRequest, TokenSource, open,
 };
@@ -21,6 +21,7 @@ use super::Stop;
 use super::gaps::{Gaps, Noted};
 use super::reading::{PendingAppend, Reading};
 use super::resetting::{SharedReset, SlotReset};
+use super::telling::Telling;
 
 /// What the driver of one connection slot is made of.
 pub struct SlotDriver<C: Connector> {
@@ -86,7 +87,9 @@ impl<C: Connector> SlotDriver<C> {
             clock: self.clock.clone(),
             stall: StallWatch::new(self.stream.stall_timeout),
             heartbeat: self.leases.heartbeat(&key),
+            lapses: Digest::without_end(1),
         };
+        let telling = Telling::new(&self.stream.name, self.slot, self.clock.clone());
         let drive = Drive {
             driver: self,
             key,
@@ -95,6 +98,7 @@ impl<C: Connector> SlotDriver<C> {
             reset_known,
             reading,
             gaps,
+            telling,
             stop,
             token: None,
             lease: None,
@@ -151,6 +155,7 @@ struct Drive<C: Connector> {
     reset_known: Option<ResetDone>,
     reading: Reading,
     gaps: Gaps,
+    telling: Telling,
     stop: Stop,
     /// The token that was fetched last.
     token: Option<AccessToken>,
@@ -362,40 +367,9 @@ impl<C: Connector> Drive<C> {
         }
     }
 
-    /// Each change of state once, with its reason, and what happens next and when.
-    fn report(&self, state: State) {
-        let (stream, slot) = (self.driver.stream.name.as_str(), self.driver.slot);
-        match &state {
-            State::Waiting { until, why } => {
-                let wait_s = until.since(self.driver.clock.now()).as_millis() as f64 / 1000.0;
-                let next_connect = humantime::format_rfc3339_seconds(as_wall(&*self.driver.clock, *until));
-                let (failures, tries, persists) = (self.slot.failures(), self.slot.tries(), self.slot.persists());
-                let (reason, advice) = (why.name(), why.advice(persists));
-                if why.is_failing() || persists {
-                    let text = "failing: waiting before the next attempt";
-                    tracing::warn!(stream, slot, state = "waiting", reason, %why, advice, failures, tries, wait_s, %next_connect, "{text}");
-                } else {
-                    let text = "waiting before the next connect";
-                    tracing::info!(stream, slot, state = "waiting", reason, %why, advice, failures, tries, wait_s, %next_connect, "{text}");
-                }
-            }
-            // People see a slot whose lease is on its way to disk as connecting.
-            State::Leasing { .. } => {}
-            State::Authorizing { retry: true, .. } => {
-                tracing::warn!(
-                    stream,
-                    slot,
-                    state = state.name(),
-                    "the service answered 401: trying once more at once, with a fresh token"
-                );
-            }
-            State::Authorizing { retry: false, .. } => {
-                tracing::debug!(stream, slot, state = state.name(), "getting a token");
-            }
-            State::Connecting { .. } => tracing::info!(stream, slot, state = state.name(), "connecting"),
-            State::Streaming { .. } => tracing::info!(stream, slot, state = state.name(), "streaming"),
-            State::Stopped => tracing::info!(stream, slot, state = state.name(), "stopped"),
-        }
+    /// Shows each change of state, and tells of it.
+    fn report(&mut self, state: State) {
+        self.telling.tell(&state, &self.slot);
         let (failures, tries, persists) = (self.slot.failures(), self.slot.tries(), self.slot.persists());
         let now = self.driver.clock.now();
         self.driver.status.show(state, now, failures, tries, persists);

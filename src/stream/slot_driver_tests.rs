@@ -26,6 +26,8 @@ use crate::upstream::testing::{Network, Service, network, stream};
 mod gaps;
 #[path = "slot_driver_tests/resets.rs"]
 mod resets;
+#[path = "slot_driver_tests/told.rs"]
+mod told;
 
 const URL: &str = "https://livestream.adobe.net/api/1/stream/adobe-livestream-web";
 const OPEN: &str = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n";

@@ -9,6 +9,7 @@ use super::super::faults::{JournalFaults, ReadTrouble};
 use super::super::store::{Entry, Trouble};
 use super::super::tail::{Readings, Tail};
 use super::super::{AppendError, Condition, Position};
+use super::told::Told;
 
 #[derive(Debug)]
 pub(super) struct Front {
@@ -34,8 +35,10 @@ pub(super) struct Front {
     pub(super) unsynced_since: Option<Instant>,
     pub(super) syncing_since: Option<Instant>,
     pub(super) cursors_synced: Option<Instant>,
-    /// What was logged last.
-    pub(super) logged: Condition,
+    /// What was logged.
+    pub(super) told: Told,
+    /// When the journal was opened.
+    pub(super) began: Instant,
     pub(super) waited: Option<Instant>,
 }
 

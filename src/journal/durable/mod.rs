@@ -15,6 +15,7 @@
 //! | [`rounds`] | what the threads of [`super::engine`] do for one journal |
 //! | [`readback`] | readings from disk |
 //! | [`reports`] | what is logged |
+//! | [`told`] | what of a condition is worth a line |
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,13 +31,15 @@ use super::files::Files;
 use super::room::StreamRoom;
 use super::store::{Entry, Store};
 use super::tail::{Readings, Tail};
-use super::{AppendError, Batch, Condition, CursorGuard, DEFAULT_CURSOR, JournalStatus, NewBatch, Position};
+use super::{AppendError, Batch, CursorGuard, DEFAULT_CURSOR, JournalStatus, NewBatch, Position};
 use front::{Front, Queued, extend};
+use told::Told;
 
 mod front;
 mod readback;
 mod reports;
 mod rounds;
+mod told;
 
 /// Batches that may wait for the writer thread, besides those that wait for room. A stream has one for each connection.
 const MOST_QUEUED: usize = 512;
@@ -102,7 +105,8 @@ impl Durable {
             trouble: None,
             syncing_since: None,
             cursors_synced: None,
-            logged: Condition::Good,
+            told: Told::default(),
+            began: Instant::now(),
             waited: None,
         };
         let faults = store.take_faults();
