@@ -47,7 +47,8 @@ use verdict::{Evidence, StreamVerdict, foreign_dead_letters};
 const COOLDOWN: Duration = Duration::from_secs(3);
 /// With faults, a connection meets one after so long on the average.
 const FAULT_INTERVAL: Duration = Duration::from_millis(2500);
-const STREAMS: [&str; 2] = ["web", "app"];
+/// The streams of every demonstration.
+pub const STREAMS: [&str; 2] = ["web", "app"];
 const DEAD_LETTERS: &str = "livestream.dead-letter";
 /// How much longer than its duration a demonstration may take to bring the last hits through: some cooldowns.
 const LONGEST_TAIL: Duration = Duration::from_secs(40);
@@ -151,6 +152,7 @@ async fn run_chaos(args: &DemoArgs, stop: Stop) -> anyhow::Result<Outcome> {
         duration: args.duration,
         kills: 1,
         outages: 0,
+        log: "info",
     };
     let progress = |topics: &Topics| Progress::new((!args.json).then(|| topics.clone()));
     let ran = if let Some(brokers) = &args.brokers {

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`child`] | the binary as a child process: its arguments, signals, output and exit code |
 //! | [`trial`] | a service, topics and a configuration that fit together |
+//! | [`hush`] | what must not stand in a log |
 //! | [`judge`] | the ledger held against what arrived in the topics |
 //! | [`murmur2`] | the partition that a Java client gives for a key |
 //!
@@ -18,6 +19,7 @@ mod commands;
 mod crashing;
 mod forwarding;
 mod gaps;
+mod hush;
 mod journal;
 mod judge;
 mod many;
