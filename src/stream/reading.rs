@@ -253,12 +253,11 @@ impl Reading {
         let (stream, slot, lapse_s) = (&self.stream, self.slot, lapse.as_secs());
         let text = "this process did not run for some time (suspended, stopped, or short of a processor): that is no silence on its connection";
         let now = self.clock.now().0;
-        match self.lapses.note((), now) {
-            Some(told) => {
-                let (times, since) = (told.repeated(), told.since(self.clock.wall()));
-                tracing::warn!(stream, slot, lapse_s, times, since, "{text}");
-            }
-            None => tracing::debug!(stream, slot, lapse_s, "{text}"),
+        if let Some(told) = self.lapses.note((), now) {
+            let (times, since) = (told.repeated(), told.since(self.clock.wall()));
+            tracing::warn!(stream, slot, lapse_s, times, since, "{text}");
+        } else {
+            tracing::debug!(stream, slot, lapse_s, "{text}");
         }
     }
 

@@ -42,12 +42,11 @@ impl Telling {
             State::Authorizing { retry: true, .. } => {
                 let kind = (true, "fresh token", String::new());
                 let text = "the service answered 401: trying once more at once, with a fresh token";
-                match self.trouble.note(kind, now.0) {
-                    Some(told) => {
-                        let (times, since) = (told.repeated(), told.since(self.clock.wall()));
-                        tracing::warn!(stream, slot, state = state.name(), times, since, "{text}");
-                    }
-                    None => tracing::debug!(stream, slot, state = state.name(), "{text}"),
+                if let Some(told) = self.trouble.note(kind, now.0) {
+                    let (times, since) = (told.repeated(), told.since(self.clock.wall()));
+                    tracing::warn!(stream, slot, state = state.name(), times, since, "{text}");
+                } else {
+                    tracing::debug!(stream, slot, state = state.name(), "{text}");
                 }
             }
             State::Authorizing { retry: false, .. } => {

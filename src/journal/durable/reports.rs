@@ -50,12 +50,11 @@ impl Durable {
                         let now = front.began.elapsed();
                         front.told.not_synced(now)
                     };
-                    match told {
-                        Some(told) => {
-                            let (times, since) = (told.repeated(), told.since(SystemTime::now()));
-                            tracing::error!(stream, %from, %to, error, times, since, "{text}");
-                        }
-                        None => tracing::debug!(stream, %from, %to, error, "{text}"),
+                    if let Some(told) = told {
+                        let (times, since) = (told.repeated(), told.since(SystemTime::now()));
+                        tracing::error!(stream, %from, %to, error, times, since, "{text}");
+                    } else {
+                        tracing::debug!(stream, %from, %to, error, "{text}");
                     }
                 }
             }

@@ -15,8 +15,8 @@ const MOST_KINDS: usize = 8;
 #[derive(Debug)]
 pub(super) struct Told {
     last: Condition,
-    /// Whether the last condition was told, or need not be.
-    is_told: bool,
+    /// Whether people know of the last condition, or need not.
+    is_known: bool,
     conditions: Digest<String>,
     not_synced: Digest<()>,
 }
@@ -39,7 +39,7 @@ impl Default for Told {
     fn default() -> Self {
         Self {
             last: Condition::Good,
-            is_told: true,
+            is_known: true,
             conditions: Digest::new(MOST_KINDS),
             not_synced: Digest::without_end(1),
         }
@@ -50,18 +50,18 @@ impl Told {
     /// The journal is in this condition. Called often: at a change, and now and then while it lasts.
     pub(super) fn look(&mut self, condition: &Condition, now: Duration) -> Option<News> {
         let before = (*condition != self.last).then(|| std::mem::replace(&mut self.last, condition.clone()));
-        if before.is_none() && self.is_told {
+        if before.is_none() && self.is_known {
             return None;
         }
         match condition {
             Condition::Good => {
-                self.is_told = true;
+                self.is_known = true;
                 let over = self.conditions.over(now)?;
                 before.map(|before| News::TakesAgain { before, over })
             }
             Condition::Full | Condition::DiskFull(_) | Condition::DiskFailing(_) => {
                 let told = self.conditions.note(likeness(&condition.to_string()), now);
-                self.is_told = told.is_some();
+                self.is_known = told.is_some();
                 told.map(|_| News::TakesNothing)
             }
         }
@@ -94,9 +94,8 @@ mod tests {
     #[test]
     fn each_change_is_told_once() {
         let lines = lines(10_000, |now| match now {
-            100..2000 => Condition::Full,
             2000..3000 => Condition::DiskFull("no space left (os error 28)".to_owned()),
-            5000..5001 => Condition::Full,
+            100..2000 | 5000..5001 => Condition::Full,
             _ => Condition::Good,
         });
         assert_eq!(

@@ -82,9 +82,10 @@ impl Forwarder<'_> {
         if company != self.trouble.company() {
             let stream = &self.settings.name;
             let text = "the stream goes on apart from the others, until it has caught up";
-            match self.digest.note("apart", self.born.elapsed()) {
-                Some(_) => info!(stream, "{text}"),
-                None => debug!(stream, "{text}"),
+            if self.digest.note("apart", self.born.elapsed()).is_some() {
+                info!(stream, "{text}");
+            } else {
+                debug!(stream, "{text}");
             }
         }
         wait
@@ -151,21 +152,20 @@ impl Forwarder<'_> {
         let stream = &self.settings.name;
         let (cursor, apart) = (self.cursor(), self.trouble.company() == Company::Troubled);
         let (silent_s, records) = (stall.since.elapsed().as_secs(), undelivered);
-        match told {
-            Some(told) => {
-                let (times, since) = (told.repeated(), told.since(SystemTime::now()));
-                warn!(
-                    stream,
-                    %cursor,
-                    records,
-                    silent_s,
-                    apart,
-                    times,
-                    since,
-                    "records wait and no delivery report comes: the stream goes back to its cursor, with another kafka producer"
-                );
-            }
-            None => debug!(stream, %cursor, records, silent_s, apart, "still no delivery report comes"),
+        if let Some(told) = told {
+            let (times, since) = (told.repeated(), told.since(SystemTime::now()));
+            warn!(
+                stream,
+                %cursor,
+                records,
+                silent_s,
+                apart,
+                times,
+                since,
+                "records wait and no delivery report comes: the stream goes back to its cursor, with another kafka producer"
+            );
+        } else {
+            debug!(stream, %cursor, records, silent_s, apart, "still no delivery report comes");
         }
     }
 
@@ -176,19 +176,19 @@ impl Forwarder<'_> {
         if let Some(over) = self.trouble.delivered(cursor, end) {
             self.delivery.show(Delivery::Well);
             let Over { failures, stalls } = over;
-            match self.setbacks.over(self.born.elapsed()) {
-                Some(over) => {
-                    let (times, trouble_s) = (over.times, over.lasted.as_secs());
-                    info!(stream, %cursor, failures, stalls, times, trouble_s, "kafka takes records again");
-                }
-                None => debug!(stream, %cursor, failures, stalls, "kafka takes records again"),
+            if let Some(over) = self.setbacks.over(self.born.elapsed()) {
+                let (times, trouble_s) = (over.times, over.lasted.as_secs());
+                info!(stream, %cursor, failures, stalls, times, trouble_s, "kafka takes records again");
+            } else {
+                debug!(stream, %cursor, failures, stalls, "kafka takes records again");
             }
         }
         if self.may_go_back() {
             let text = "the stream has caught up, and goes on together with the others";
-            match self.digest.note("caught up", self.born.elapsed()) {
-                Some(_) => info!(stream, "{text}"),
-                None => debug!(stream, "{text}"),
+            if self.digest.note("caught up", self.born.elapsed()).is_some() {
+                info!(stream, "{text}");
+            } else {
+                debug!(stream, "{text}");
             }
         }
     }

@@ -70,7 +70,7 @@ fn a_line_is_one_entry_with_its_fields_and_all_of_it_in_the_message() {
             why = "the end\nof it",
             wait_s = 60.5,
             "waiting"
-        )
+        );
     });
     let entry = journal.next().unwrap();
     assert_eq!(
