@@ -12,5 +12,6 @@ mod daemon;
 mod guarantees;
 mod hostile;
 mod layering;
+mod operations;
 mod process;
 mod support;
