@@ -7,11 +7,13 @@
 //! | make | `resolve`, `credentials`, `streams`, `proxy`, `tls`, `kafka_properties`, `address`, `topic` | the rules of each section |
 //! | | [`defaults`] | what holds when a key is not set, with the reason |
 //! | use | [`resolved`], [`secret`], [`summary()`] | what the daemon gets, how it reads a secret, what `check` shows |
+//! | reload | [`changes`] | what differs between two settings, and what that asks for |
 //!
 //! Promise: who holds [`Settings`] need not check them again; who gets [`Faults`] learns of all that is wrong, not only of the first;
 //! and no secret is in any message, `Debug` or `Display`. (A file whose syntax is broken has one fault, the place where it breaks.)
 
 mod address;
+pub mod changes;
 mod credentials;
 pub mod defaults;
 mod environment;
@@ -34,6 +36,7 @@ mod tree;
 use std::path::Path;
 
 pub use address::{canonical as canonical_url, is_loopback};
+pub use changes::{ChangedKeys, Changes, DaemonChanges, StreamChange};
 pub use environment::environment;
 pub use fault::{Fault, Faults, Warning};
 pub use kafka_properties::{canonical as canonical_property, is_secret as is_secret_property};

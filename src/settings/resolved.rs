@@ -172,7 +172,7 @@ pub struct QuarantineSettings {
 }
 
 /// De-duplication (`[dedup]`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DedupSettings {
     /// What happens to a repeated hit.
     pub mode: DedupMode,
