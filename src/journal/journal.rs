@@ -77,6 +77,19 @@ impl Journal {
         Self(Kind::Durable(journal))
     }
 
+    /// What is behind it on disk.
+    #[cfg_attr(
+        not(test),
+        expect(clippy::unnecessary_wraps, reason = "in tests it may be in memory")
+    )]
+    pub(super) const fn durable(&self) -> Option<&Arc<Durable>> {
+        match &self.0 {
+            #[cfg(test)]
+            Kind::Memory(_) => None,
+            Kind::Durable(journal) => Some(journal),
+        }
+    }
+
     /// Appends a batch, and says where it stands: when this returns, a kill of the daemon does not lose it. While the journal is
     /// full, or the disk takes nothing, this waits, and those who wait take turns in the order in which they came. A batch larger
     /// than the whole journal waits until that is empty.

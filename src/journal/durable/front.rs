@@ -30,6 +30,8 @@ pub(super) struct Front {
     pub(super) end: Position,
     pub(super) cursors: BTreeMap<String, Position>,
     pub(super) closed: bool,
+    /// Nothing touches the files any more.
+    pub(super) retired: bool,
     pub(super) trouble: Option<Trouble>,
     /// Since when there is something that is not durable, apart from what is being synced.
     pub(super) unsynced_since: Option<Instant>,

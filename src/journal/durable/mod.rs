@@ -102,6 +102,7 @@ impl Durable {
             end: store.end(),
             cursors,
             closed: false,
+            retired: false,
             trouble: None,
             syncing_since: None,
             cursors_synced: None,
@@ -280,6 +281,29 @@ impl Durable {
     /// Whether it is closed, and nothing is on its way into it.
     pub fn is_closed(&self) -> bool {
         self.front().closed
+    }
+
+    /// Whether nothing waits to be written.
+    pub fn is_written(&self) -> bool {
+        let front = self.front();
+        front.queue.is_empty() && front.in_hand == 0
+    }
+
+    /// Touches no file from now on, so that the journal may be opened anew, and gives its room back. To be called when it is closed and
+    /// written, and where no sync is under way.
+    pub fn retire(&self) {
+        self.guard_cursors(None);
+        let held = {
+            let store = self.store();
+            self.front().retired = true;
+            store.held()
+        };
+        self.free(held);
+    }
+
+    /// Asked with the store locked, because that is how it becomes true.
+    fn is_retired(&self) -> bool {
+        self.front().retired
     }
 
     /// Whether everything that was appended is on disk for good.

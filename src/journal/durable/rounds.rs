@@ -33,6 +33,9 @@ impl Durable {
             .map(|queued| (queued.entry, (queued.reply, queued.place)))
             .unzip();
         let mut store = self.store();
+        if self.is_retired() {
+            return false;
+        }
         let tried = if in_trouble { store.try_disk() } else { Ok(()) };
         let (positions, outcome) = match tried {
             Ok(()) => store.append(&entries),
@@ -164,7 +167,7 @@ impl Durable {
         }
     }
 
-    fn free(&self, charge: Charge) {
+    pub(super) fn free(&self, charge: Charge) {
         if charge != Charge::default() {
             self.room.give_back(charge);
         }

@@ -9,6 +9,7 @@
 //! | [`shell`] | the journal with its threads, on real files |
 //! | [`guard`] | what must be on disk before a cursor is |
 //! | [`lost_cursors`] | what becomes of a journal whose cursor cannot be read |
+//! | [`release`] | a journal that is let go of while the others go on |
 //! | [`outside`] | a look into it from outside |
 
 mod chance;
@@ -17,5 +18,6 @@ mod guard;
 mod histories;
 mod lost_cursors;
 mod outside;
+mod release;
 mod shell;
 mod world;
