@@ -1,4 +1,7 @@
-//! The daemon put together: state directory, journals, producer, supervisor; and taken apart in the opposite order.
+//! The daemon put together: state directory, journals, producer, supervisor; and taken apart in the opposite order. While it runs, it may
+//! be given another configuration ([`reload`]).
+
+mod reload;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::clock::{Clock, SystemClock};
@@ -18,12 +22,12 @@ use crate::lifecycle::ResetTo;
 use crate::quarantine::Quarantine;
 use crate::settings::Settings;
 use crate::state_dir::StateDir;
-use crate::status::{Board, board};
+use crate::status::{Board, LastReload, board};
 use crate::stream::revival::AbortOnDrop;
 use crate::supervisor::survey::{Around, Survey};
-use crate::supervisor::{Leftover, Shared, Supervisor};
+use crate::supervisor::{Leftover, Roster, Shared, Supervisor};
 use crate::telemetry::StreamStatus;
-use crate::upstream::Connector;
+use crate::upstream::{Connector, Dialer};
 
 /// How long librdkafka may take to end, once nothing is left to deliver.
 const LONGEST_CLOSE: Duration = Duration::from_secs(2);
@@ -35,11 +39,14 @@ const OPENED_AT_ONCE: usize = 4;
 const OPENING_TOLD_EVERY: Duration = Duration::from_secs(2);
 
 /// A running daemon.
-pub struct Daemon {
-    supervisor: Supervisor,
+pub struct Daemon<C: Connector = Dialer> {
+    supervisor: Supervisor<C>,
     producer: Arc<Producer>,
-    journals: Journals,
+    journals: Arc<Journals>,
+    /// Those in use: what needs a restart is in them as it was at the start.
     settings: Settings,
+    clock: Arc<dyn Clock>,
+    last_reload: watch::Sender<Option<LastReload>>,
     board: Board,
     _posting: AbortOnDrop,
     _state_dir: StateDir,
@@ -54,12 +61,12 @@ pub struct Ended {
     pub durable: bool,
 }
 
-impl Daemon {
+impl<C: Connector> Daemon<C> {
     /// Locks the state directory, opens the journals, makes the producer, and starts all streams. It is the same after a crash.
     ///
     /// # Errors
     /// If the state directory cannot be used or is in use, a journal cannot be opened, or librdkafka refuses a property.
-    pub async fn start<C: Connector>(settings: Settings, connector: C) -> anyhow::Result<Self> {
+    pub async fn start(settings: Settings, connector: C) -> anyhow::Result<Self> {
         Self::start_resetting(settings, connector, BTreeMap::new()).await
     }
 
@@ -67,7 +74,7 @@ impl Daemon {
     ///
     /// # Errors
     /// As for [`Self::start`].
-    pub async fn start_resetting<C: Connector>(
+    pub async fn start_resetting(
         settings: Settings,
         connector: C,
         resets: BTreeMap<String, ResetTo>,
@@ -82,12 +89,14 @@ impl Daemon {
             let (path, settings) = (state_dir.path().to_owned(), settings.clone());
             tokio::task::spawn_blocking(move || open_journals(&path, &settings)).await??
         };
+        let journals = Arc::new(journals);
         let producer = Arc::new(Producer::new(&settings.kafka)?);
         let shared = Shared {
             connector: Arc::new(connector),
             producer: producer.clone(),
             leases,
             state_dir: state_dir.path().to_owned(),
+            journals: journals.clone(),
             quarantine: quarantine.clone(),
             clock: clock.clone(),
             resets,
@@ -100,10 +109,14 @@ impl Daemon {
             "started"
         );
         let supervisor = Supervisor::start(&settings, opened, shared);
-        let around = Around::new(&settings, quarantine, supervisor.stop_word().clone());
-        let mut survey = Survey::new(supervisor.roster().clone(), around, clock);
+        let last_reload = watch::Sender::new(None);
+        let around = Around {
+            last_reload: last_reload.subscribe(),
+            ..Around::new(&settings, quarantine, supervisor.stop_word().clone())
+        };
+        let mut survey = Survey::new(supervisor.roster().clone(), around, clock.clone());
         let board = Board::new(survey.look());
-        let posting = AbortOnDrop(tokio::spawn(keep_posted(survey, board.clone())));
+        let posting = AbortOnDrop::spawn(keep_posted(survey, board.clone()));
         Ok(Self {
             supervisor,
             producer,
@@ -111,6 +124,8 @@ impl Daemon {
             settings,
             board,
             _posting: posting,
+            clock,
+            last_reload,
             _state_dir: state_dir,
         })
     }
@@ -120,9 +135,20 @@ impl Daemon {
         &self.board
     }
 
-    /// What each stream does, in the order of the settings.
-    pub fn statuses(&self) -> &[StreamStatus] {
-        self.supervisor.statuses()
+    /// What each stream does now, in the order of their names.
+    pub fn statuses(&self) -> Vec<StreamStatus> {
+        let running = self.supervisor.roster().all();
+        running.iter().map(|stream| stream.status.clone()).collect()
+    }
+
+    /// Which streams run, for who shows them while a reload may change that.
+    pub const fn roster(&self) -> &Roster {
+        self.supervisor.roster()
+    }
+
+    /// What came of the last reload, if there was any.
+    pub fn last_reload(&self) -> watch::Receiver<Option<LastReload>> {
+        self.last_reload.subscribe()
     }
 
     /// Closes the connections, stores their leases and delivers what was read, within `shutdown_timeout`. What is not delivered
@@ -133,7 +159,7 @@ impl Daemon {
             timeout_s = timeout.as_secs_f64(),
             "stopping: closing connections, then delivering what was read"
         );
-        let statuses = self.supervisor.statuses().to_vec();
+        let statuses = self.statuses();
         let leftover = self.supervisor.stop(timeout).await;
         for status in &statuses {
             let counts = status.counters.snapshot();

@@ -55,6 +55,9 @@ enum Command {
     ///
     /// SIGTERM or SIGINT ends it: connections are closed, what was read is delivered within `shutdown_timeout`, and the wait
     /// before the next connect is remembered on disk. A second signal ends it at once.
+    ///
+    /// SIGHUP loads the configuration again: streams are added, removed and changed, and those that did not change keep their
+    /// connections. A configuration with a fault changes nothing. The log names the keys that need a restart.
     Run(run::RunArgs),
     /// Validate a configuration: every fault at once, each with its key and what to do
     Check(check::CheckArgs),

@@ -14,7 +14,7 @@
 //! | `partitions` | topics whose number of partitions has changed |
 //! | [`producer`] | [`Producer`]: the links in use, built anew when they fail or are left |
 //! | `parcel` | what is produced for a record: topic, key, headers, value |
-//! | [`repeats`] | [`Repeats`]: which hits were there before |
+//! | [`repeats`] | which hits were there before |
 //! | [`forwarder`] | [`forward`]: tails a journal into Kafka, and keeps in the quarantine what is too large for it |
 //! | [`metadata`] | what `check` asks of librdkafka and of a cluster |
 //!
@@ -40,4 +40,4 @@ pub use config::PropertyFault;
 pub use forwarder::{ForwardEnd, ForwarderSettings, forward};
 pub use metadata::{ClusterInfo, metadata, try_out};
 pub use producer::Producer;
-pub use repeats::Repeats;
+pub use repeats::IdsKept;

@@ -80,6 +80,12 @@ impl Gaps {
         }
     }
 
+    /// Goes by another horizon from now on. What is to be told of an open gap, and when, stays as it is.
+    pub(super) fn set_horizon(&mut self, horizon: Duration) {
+        self.noted.horizon = horizon;
+        self.watch.set_horizon(horizon);
+    }
+
     fn began(&mut self, gap: OpenGap) {
         self.watch.began(gap.clone());
         self.noted.status.show_gap(Some(gap.clone()));
@@ -96,7 +102,7 @@ impl Gaps {
             ..
         } = &self.noted;
         let (stream, slot, horizon_s, clock) = (stream.clone(), *slot, horizon.as_secs_f64(), clock.clone());
-        AbortOnDrop(tokio::spawn(async move {
+        AbortOnDrop::spawn(async move {
             clock.sleep_until(overdue_at).await;
             let (from, gap_s) = (shown(gap.from), gap.length(clock.now()).as_secs());
             let (reason, why, known_by) = (gap.parting.name(), &gap.parting, gap.known_by.name());
@@ -104,7 +110,7 @@ impl Gaps {
                 stream, slot, from, gap_s, horizon_s, reason, %why, known_by,
                 "no connection for longer than backfill_horizon: hits of this time are probably lost, and more are until it connects again"
             );
-        }))
+        })
     }
 
     fn tell(

@@ -3,6 +3,7 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`slot_driver`] | carries out what one slot's lifecycle decides: sockets, timers, leases |
+//! | [`next_connect`] | what holds from the next connect on |
 //! | [`reading`] | reads one open connection into the journal until it ends |
 //! | `gaps` | notes when a slot has no connection, and tells of it |
 //! | [`resetting`] | what the slots share of a reset on purpose |
@@ -13,6 +14,7 @@
 #[cfg(test)]
 mod emulation;
 mod gaps;
+pub mod next_connect;
 pub mod reading;
 pub mod resetting;
 pub mod revival;
@@ -20,6 +22,7 @@ pub mod slot_driver;
 pub mod stop;
 mod telling;
 
+pub use next_connect::NextConnect;
 pub use resetting::SharedReset;
 pub use slot_driver::SlotDriver;
 pub use stop::{Stop, StopSwitch, stop_switch};

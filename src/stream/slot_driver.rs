@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::clock::Clock;
 use crate::journal::Journal;
-use crate::leases::{DurableLease, LeaseDir, LeaseKey};
+use crate::leases::{Claim, DurableLease, LeaseDir, LeaseKey};
 use crate::lifecycle::{
     Action, Event, FirstWait, Lease, Lost, Moment, Phase, Policy, ResetDone, ResetTo, Slot, StallWatch, State,
     Unreached,
@@ -19,6 +21,7 @@ use crate::upstream::{
 
 use super::Stop;
 use super::gaps::{Gaps, Noted};
+use super::next_connect::NextConnect;
 use super::reading::{PendingAppend, Reading};
 use super::resetting::{SharedReset, SlotReset};
 use super::telling::Telling;
@@ -33,6 +36,8 @@ pub struct SlotDriver<C: Connector> {
     pub connector: Arc<C>,
     /// Where access tokens come from.
     pub tokens: Arc<TokenSource<C>>,
+    /// What is to hold in place of these two from the next connect on.
+    pub next: watch::Receiver<NextConnect<C>>,
     /// Where leases are kept.
     pub leases: LeaseDir,
     /// Where what is read goes.
@@ -65,6 +70,11 @@ impl<C: Connector> SlotDriver<C> {
     /// the lease says so.
     pub async fn drive(self, stop: Stop) {
         let key = LeaseKey::new(&self.stream.url, self.slot);
+        let claim = tokio::select! {
+            biased;
+            claim = self.leases.claim(&key) => claim,
+            () = stop.requested() => return,
+        };
         let policy = policy(&self.stream);
         let reset = self.reset.of_slot(self.slot, &self.stream, &self.leases).await;
         let remembered = self.leases.find(&key).await;
@@ -93,6 +103,7 @@ impl<C: Connector> SlotDriver<C> {
         let drive = Drive {
             driver: self,
             key,
+            claim: Some(claim),
             slot,
             reset,
             reset_known,
@@ -149,6 +160,8 @@ fn policy(stream: &StreamSettings) -> Policy {
 struct Drive<C: Connector> {
     driver: SlotDriver<C>,
     key: LeaseKey,
+    /// Held for as long as there may be a connection, or a lease is to be written.
+    claim: Option<Claim>,
     slot: Slot,
     reset: SlotReset,
     /// What the slot's lease says of the reset, from its next write on.
@@ -177,15 +190,30 @@ impl<C: Connector> Drive<C> {
             // After the event, so that a connection that it ends is closed before its cooldown is counted from now.
             let now = self.driver.clock.now();
             self.count(&event);
+            self.take_next();
             if event == Event::Streaming {
                 self.gaps.streaming(now);
             }
             let actions = self.slot.handle(now, event);
             pending = self.carry_out(actions).await;
         }
+        drop(self.claim.take());
         if let Some(append) = self.unfinished.take() {
             append.finish().await;
         }
+    }
+
+    /// What is new holds from here on: for the wait that an end of the connection asks for, too.
+    fn take_next(&mut self) {
+        let next = &mut self.driver.next;
+        if !next.has_changed().unwrap_or(false) {
+            return;
+        }
+        let stream = next.borrow_and_update().stream.clone();
+        self.slot.set_policy(policy(&stream));
+        self.reading.stall.set_stall_timeout(stream.stall_timeout);
+        self.gaps.set_horizon(stream.backfill_horizon);
+        self.driver.stream = stream;
     }
 
     /// Carries the actions out in their order, and says what there is to wait for. Nothing, once stopped.
@@ -326,6 +354,10 @@ impl<C: Connector> Drive<C> {
 
     async fn fetch_token(&mut self, refused: bool) -> Event {
         let last = self.token.take();
+        let tokens = self.driver.next.borrow().tokens.clone();
+        // To another source, one that the service refused says nothing.
+        let refused = refused && Arc::ptr_eq(&tokens, &self.driver.tokens);
+        self.driver.tokens = tokens;
         let refused: Option<Generation> = last.filter(|_| refused).map(|token| token.generation());
         match self.driver.tokens.token(refused).await {
             Ok(token) => {

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::sync::watch;
+
 use super::roster::{Roster, Running};
 use crate::clock::{Clock, as_wall, since_epoch};
 use crate::journal::{Condition, JournalFaults, JournalStatus};
@@ -14,7 +16,7 @@ use crate::lifecycle::gap::OpenGap;
 use crate::lifecycle::{Moment, State, Why};
 use crate::quarantine::Quarantine;
 use crate::settings::Settings;
-use crate::status::{self, ConnectionState, DeliveryState, JournalState, RateWatch};
+use crate::status::{self, ConnectionState, DeliveryState, JournalState, LastReload, RateWatch};
 use crate::stream::Stop;
 use crate::telemetry::status::Ended;
 use crate::telemetry::{Delivery, Shown, SlotStatus};
@@ -42,6 +44,8 @@ pub struct Around {
     pub quarantine_max_bytes: u64,
     /// Whether the daemon was told to stop.
     pub stop: Stop,
+    /// What came of the last reload.
+    pub last_reload: watch::Receiver<Option<LastReload>>,
 }
 
 impl Around {
@@ -54,6 +58,7 @@ impl Around {
             quarantine,
             quarantine_max_bytes: settings.quarantine.max_bytes,
             stop,
+            last_reload: watch::channel(None).1,
         }
     }
 }
@@ -104,6 +109,7 @@ impl Survey {
                 not_kept: kept.not_kept,
                 removed_files: kept.removed_files,
             },
+            last_reload: self.around.last_reload.borrow().clone(),
             streams,
             ..status::Daemon::default()
         };

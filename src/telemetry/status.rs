@@ -39,6 +39,15 @@ impl StreamStatus {
             outcomes,
         }
     }
+
+    /// The status of the same stream with so many connections. What stays of it goes on, counts too.
+    #[must_use]
+    pub fn with_connections(&self, connections: u8) -> Self {
+        let mut status = self.clone();
+        let slot = || SlotStatus::new(self.outcomes.clone());
+        status.slots.resize_with(usize::from(connections), slot);
+        status
+    }
 }
 
 /// One connection slot, as people see it. Clones share it.

@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 use super::{Forwarder, Parcel, Place};
 use crate::telemetry::counters::DeadLetterReason;
 
-impl Forwarder<'_> {
+impl Forwarder {
     /// Keeps what there is of a record. True if it is durable; it may have been before.
     pub(super) async fn keep(&mut self, whole: &Parcel<'_>, place: Place) -> bool {
         let reason = whole.dead_letter_reason().unwrap_or(DeadLetterReason::TooLargeForKafka);

@@ -61,7 +61,7 @@ impl From<ProducerError> for Setback {
     }
 }
 
-impl Forwarder<'_> {
+impl Forwarder {
     /// Takes a setback in and tells of it. Returns how long the stream is to wait.
     pub(super) fn suffer(&mut self, setback: &Setback) -> Duration {
         if let Some(stall) = &setback.stall {

@@ -154,8 +154,8 @@ pub struct Trial {
 impl Trial {
     /// What the daemon shows of a stream.
     pub fn stream(&self, name: &str) -> Observed {
-        let status = self.daemon.statuses().iter().find(|status| &*status.name == name);
-        Observed(status.unwrap_or_else(|| panic!("there is no stream {name}")).clone())
+        let status = self.daemon.statuses().into_iter().find(|status| &*status.name == name);
+        Observed(status.unwrap_or_else(|| panic!("there is no stream {name}")))
     }
 
     /// The files in the daemon's quarantine, in the order of their names.

@@ -26,6 +26,7 @@ mod many;
 mod murmur2;
 mod outputs;
 mod proxies;
+mod reloading;
 mod remembering;
 mod resetting;
 mod secrecy;
