@@ -105,17 +105,21 @@ pub fn hindrances(daemon: &Daemon) -> Vec<Hindrance> {
 fn upstream(connection: &Connection) -> Option<(String, Option<String>)> {
     match connection.state {
         ConnectionState::Streaming => None,
-        ConnectionState::Authorizing | ConnectionState::Connecting => {
-            (connection.since_seconds > ATTEMPT_GRACE_SECONDS).then(|| {
-                let text = format!(
-                    "an attempt to connect has been out for {:.0} s",
-                    connection.since_seconds
-                );
-                (text, Some("restart the daemon, and report this".to_owned()))
-            })
+        ConnectionState::Authorizing | ConnectionState::Connecting
+            if connection.since_seconds > ATTEMPT_GRACE_SECONDS =>
+        {
+            let text = format!(
+                "an attempt to connect has been out for {:.0} s",
+                connection.since_seconds
+            );
+            Some((text, Some("restart the daemon, and report this".to_owned())))
         }
-        ConnectionState::Waiting if !connection.failing => None,
-        ConnectionState::Waiting => {
+        ConnectionState::Waiting | ConnectionState::Authorizing | ConnectionState::Connecting
+            if !connection.failing =>
+        {
+            None
+        }
+        ConnectionState::Waiting | ConnectionState::Authorizing | ConnectionState::Connecting => {
             let attempts = connection.failures.max(connection.tries);
             let (text, advice) = connection.reason.as_ref().map_or_else(Default::default, |reason| {
                 (reason.text.as_str(), Some(reason.operator.clone()))

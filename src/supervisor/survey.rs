@@ -18,8 +18,12 @@ use crate::quarantine::Quarantine;
 use crate::settings::Settings;
 use crate::status::{self, ConnectionState, DeliveryState, JournalState, LastReload, RateWatch};
 use crate::stream::Stop;
+use crate::telemetry::events::Event;
 use crate::telemetry::status::Ended;
-use crate::telemetry::{Delivery, Shown, SlotStatus};
+use crate::telemetry::{Delivery, Shown, SlotStatus, logs};
+
+/// So many of the latest events are shown.
+const EVENTS: usize = 50;
 
 /// Looks again and again.
 pub struct Survey {
@@ -110,6 +114,7 @@ impl Survey {
                 removed_files: kept.removed_files,
             },
             last_reload: self.around.last_reload.borrow().clone(),
+            events: recent_events(),
             streams,
             ..status::Daemon::default()
         };
@@ -177,8 +182,8 @@ impl Now {
 
 fn connection(slot: u8, status: &SlotStatus, horizon: Duration, now: &Now) -> status::Connection {
     let shown = status.shown();
-    let wait = match &shown.state {
-        State::Waiting { until, why } => Some((*until, why)),
+    let until = match &shown.state {
+        State::Waiting { until, .. } => Some(*until),
         State::Authorizing { .. }
         | State::Leasing { .. }
         | State::Connecting { .. }
@@ -192,9 +197,9 @@ fn connection(slot: u8, status: &SlotStatus, horizon: Duration, now: &Now) -> st
         state: state(&shown),
         since: now.wall_at(since),
         since_seconds: seconds(now.at.since(since)),
-        until: wait.map(|(until, _)| now.wall_at(until)),
-        remaining_seconds: wait.map(|(until, _)| seconds(until.since(now.at))),
-        reason: wait.map(|(_, why)| why.into()),
+        until: until.map(|until| now.wall_at(until)),
+        remaining_seconds: until.map(|until| seconds(until.since(now.at))),
+        reason: shown.why.as_ref().map(Into::into),
         failing: shown.is_failing(),
         failures: shown.failures,
         tries: shown.tries,
@@ -306,6 +311,11 @@ fn faults(faults: &JournalFaults) -> BTreeMap<String, u64> {
     .filter(|(_, n)| *n > 0)
     .map(|(kind, n)| (kind.to_owned(), n))
     .collect()
+}
+
+fn recent_events() -> Vec<Event> {
+    let recent = logs::events().recent(EVENTS);
+    recent.into_iter().map(Arc::unwrap_or_clone).collect()
 }
 
 /// With milliseconds, which is as exact as people need it.
