@@ -1,5 +1,5 @@
-//! The daemon put together: state directory, journals, producer, supervisor; and taken apart in the opposite order. While it runs, it may
-//! be given another configuration ([`reload`]).
+//! The daemon put together: state directory, journals, producer, supervisor, admin server; and taken apart in the opposite order. While it
+//! runs, it may be given another configuration ([`reload`]).
 
 mod reload;
 
@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use crate::admin::{self, Admin};
 use crate::clock::{Clock, SystemClock};
 use crate::journal::{Journal, Journals, JournalsSettings, OpenError};
 use crate::kafka::Producer;
@@ -48,6 +49,7 @@ pub struct Daemon<C: Connector = Dialer> {
     clock: Arc<dyn Clock>,
     last_reload: watch::Sender<Option<LastReload>>,
     board: Board,
+    admin: Option<Admin>,
     _posting: AbortOnDrop,
     _state_dir: StateDir,
 }
@@ -80,6 +82,9 @@ impl<C: Connector> Daemon<C> {
         resets: BTreeMap<String, ResetTo>,
     ) -> anyhow::Result<Self> {
         let state_dir = StateDir::lock(&settings.state_dir)?;
+        // Before anything goes out: a daemon that nobody could look into should not have begun.
+        let listener = admin::Listener::bind(&settings.admin).await?;
+        let page = listener.as_ref().map_or("off".to_owned(), admin::Listener::url);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let leases = LeaseDir::open(state_dir.path(), clock.clone())
             .with_context(|| format!("cannot make {}/leases", state_dir.path().display()))?;
@@ -105,6 +110,7 @@ impl<C: Connector> Daemon<C> {
             version = env!("CARGO_PKG_VERSION"),
             streams = settings.streams.len(),
             state_dir = %settings.state_dir.display(),
+            admin = page,
             backlog_bytes = opened.iter().map(Journal::backlog_bytes).sum::<u64>(),
             "started"
         );
@@ -117,12 +123,17 @@ impl<C: Connector> Daemon<C> {
         let mut survey = Survey::new(supervisor.roster().clone(), around, clock.clone());
         let board = Board::new(survey.look());
         let posting = AbortOnDrop::spawn(keep_posted(survey, board.clone()));
+        let admin = match listener {
+            Some(listener) => Some(listener.serve(board.clone()).await?),
+            None => None,
+        };
         Ok(Self {
             supervisor,
             producer,
             journals,
             settings,
             board,
+            admin,
             _posting: posting,
             clock,
             last_reload,
@@ -133,6 +144,11 @@ impl<C: Connector> Daemon<C> {
     /// Where the daemon's status is posted about once a second, until it is dropped.
     pub const fn board(&self) -> &Board {
         &self.board
+    }
+
+    /// The admin server, if there is one.
+    pub const fn admin(&self) -> Option<&Admin> {
+        self.admin.as_ref()
     }
 
     /// What each stream does now, in the order of their names.
@@ -199,6 +215,10 @@ impl<C: Connector> Daemon<C> {
             .is_err()
         {
             tracing::warn!("the kafka producer did not end in time: ending without it");
+        }
+        // Last, so that it shows the end as well.
+        if let Some(admin) = self.admin {
+            admin.stop().await;
         }
         Ended { leftover, durable }
     }

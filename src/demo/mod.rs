@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
+use crate::admin::Admin;
 use crate::app::Daemon;
 use crate::settings::{Format, LogFormat, LogSettings, Settings, load_str};
 use crate::simulator::{
@@ -212,7 +213,8 @@ async fn run_in_one_process(args: &DemoArgs, shutdown: impl Future<Output = ()>)
     let settings = settings(&simulator, &kafka, &state_dir.path)?;
     let dialer = Dialer::new(&settings.tls, []);
     let daemon = Daemon::start(settings, dialer).await?;
-    let progress = report::Progress::new(!args.json, args.faults, COOLDOWN);
+    let page = daemon.admin().map(Admin::url);
+    let progress = report::Progress::new(!args.json, args.faults, COOLDOWN, page);
 
     let started = Instant::now();
     let course = async {
@@ -330,7 +332,8 @@ fn settings(simulator: &Running, kafka: &EmbeddedKafka, state_dir: &Path) -> any
         "state_dir = '{}'\n\
          [credentials.default]\nclient_id = \"demo\"\nclient_secret = \"demo\"\ntoken_url = \"{}\"\n\
          [upstream]\ncooldown = \"{}s\"\n\
-         [kafka]\nbrokers = \"{}\"\n[kafka.properties]\n\"linger.ms\" = 20\n",
+         [kafka]\nbrokers = \"{}\"\n[kafka.properties]\n\"linger.ms\" = 20\n\
+         [admin]\nlisten = \"127.0.0.1:0\"\n",
         state_dir.display(),
         simulator.token_url(),
         COOLDOWN.as_secs(),

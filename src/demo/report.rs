@@ -27,8 +27,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Says what will be shown, if `shown`.
-    pub fn new(shown: bool, faults: bool, cooldown: Duration) -> Self {
+    /// Says what will be shown, if `shown`, and where the status page is.
+    pub fn new(shown: bool, faults: bool, cooldown: Duration, page: Option<&str>) -> Self {
         if shown {
             // A closed standard error is no reason to end.
             let _ = writeln!(
@@ -38,6 +38,9 @@ impl Progress {
                 if faults { " that misbehaves" } else { "" },
                 cooldown.as_secs(),
             );
+            if let Some(page) = page {
+                let _ = writeln!(std::io::stderr().lock(), "The status page is at {page}\n");
+            }
         }
         let on_terminal = std::io::stderr().is_terminal();
         Self {

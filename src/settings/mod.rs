@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | read | `source`, `environment` | a file (TOML, YAML, JSON) and `LIVESTREAMD__SECTION__KEY` become one tree |
 //! | walk | `tree`, `suggest`, `fault` | keys are taken out by type; what is wrong or unknown is collected |
-//! | make | `resolve`, `credentials`, `streams`, `proxy`, `tls`, `kafka_properties`, `address`, `topic` | the rules of each section |
+//! | make | `resolve`, `credentials`, `streams`, `proxy`, `tls`, `admin`, `kafka_properties`, `address`, `topic` | the rules of each section |
 //! | | [`defaults`] | what holds when a key is not set, with the reason |
 //! | use | [`resolved`], [`secret`], [`summary()`] | what the daemon gets, how it reads a secret, what `check` shows |
 //! | reload | [`changes`] | what differs between two settings, and what that asks for |
@@ -13,6 +13,7 @@
 //! and no secret is in any message, `Debug` or `Display`. (A file whose syntax is broken has one fault, the place where it breaks.)
 
 mod address;
+mod admin;
 pub mod changes;
 mod credentials;
 pub mod defaults;
@@ -35,7 +36,7 @@ mod tree;
 
 use std::path::Path;
 
-pub use address::{canonical as canonical_url, is_loopback};
+pub use address::{canonical as canonical_url, canonical_host, is_loopback};
 pub use changes::{ChangedKeys, Changes, DaemonChanges, StreamChange};
 pub use environment::environment;
 pub use fault::{Fault, Faults, Warning};

@@ -1,21 +1,21 @@
 //! The merged tree becomes [`Settings`], section by section: every section is read before any fault ends the work.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use config::{Map, Value};
 use tracing_subscriber::EnvFilter;
 
 use super::address;
+use super::admin;
 use super::credentials::{self, Credentials};
 use super::defaults;
 use super::fault::{Report, Reported};
 use super::kafka_properties;
 use super::proxy::{self, ProxyVariables};
 use super::resolved::{
-    AdminSettings, DedupMode, DedupSettings, JournalSettings, KafkaSettings, LogFormat, LogSettings,
-    QuarantineSettings, Settings, StreamSettings,
+    DedupMode, DedupSettings, JournalSettings, KafkaSettings, LogFormat, LogSettings, QuarantineSettings, Settings,
+    StreamSettings,
 };
 use super::secret;
 use super::streams::{self, Output, Upstream};
@@ -85,7 +85,7 @@ fn settings(root: &mut Section<'_>, around: &Surroundings) -> Result<Settings, R
     let journal = root.section("journal", journal);
     let quarantine = root.section("quarantine", quarantine);
     let dedup = root.section("dedup", dedup);
-    let admin = root.section("admin", admin);
+    let admin = root.section("admin", |section| admin::take(section, around));
     let log = root.section("log", log);
     let streams = streams::take(root, &credentials, &upstream, &output);
     let journal = holds_a_record(journal, &streams, root.report);
@@ -201,16 +201,6 @@ fn dedup(section: &mut Section<'_>) -> Result<DedupSettings, Reported> {
         mode: mode?.map_or(DedupMode::Drop, |found| found.value),
         window: window?.map_or(defaults::DEDUP_WINDOW, |found| found.value),
         max_ids: max_ids?.map_or(defaults::DEDUP_MAX_IDS, |found| found.value),
-    })
-}
-
-fn admin(section: &mut Section<'_>) -> Result<AdminSettings, Reported> {
-    let listen = section.parsed("listen", "text in quotes", |text| {
-        text.parse::<SocketAddr>()
-            .map_err(|_| "is not an address and port; write as in \"127.0.0.1:9600\" or \"[::1]:9600\"".to_owned())
-    });
-    Ok(AdminSettings {
-        listen: listen?.map_or(defaults::ADMIN_LISTEN, |found| found.value),
     })
 }
 

@@ -115,7 +115,7 @@ impl Config {
         let dir = tempfile::tempdir().unwrap();
         let text = format!(
             "state_dir = \"{}\"\n{}[upstream]\n{}[kafka]\nbrokers = \"{}\"\ntopic = \"{}\"\ndead_letter_topic = \"{}\"\n\
-             [kafka.properties]\n{}{}",
+             [kafka.properties]\n{}[admin]\nlisten = \"off\"\n{}",
             dir.path().join("state").display(),
             self.top,
             self.upstream,
