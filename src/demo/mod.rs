@@ -11,6 +11,8 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -143,6 +145,10 @@ async fn run_chaos(args: &DemoArgs, stop: Stop) -> anyhow::Result<Outcome> {
         None => TemporaryDir::new()?,
     };
     let program = std::env::current_exe().context("cannot tell where this program is")?;
+    let page = free_port();
+    if page != 0 && !args.json {
+        report::tell_page(&format!("http://127.0.0.1:{page}/"));
+    }
     let plan = |brokers, topics| Plan {
         program: &program,
         dir: &dir.path,
@@ -154,6 +160,7 @@ async fn run_chaos(args: &DemoArgs, stop: Stop) -> anyhow::Result<Outcome> {
         kills: 1,
         outages: 0,
         log: "info",
+        page,
     };
     let progress = |topics: &Topics| Progress::new((!args.json).then(|| topics.clone()));
     let ran = if let Some(brokers) = &args.brokers {
@@ -197,6 +204,16 @@ async fn run_chaos(args: &DemoArgs, stop: Stop) -> anyhow::Result<Outcome> {
             report.to_string()
         },
     })
+}
+
+/// Where a daemon that comes and goes has its status page.
+const PAGE_PORTS: RangeInclusive<u16> = 9600..=9699;
+
+/// A port that is free now. It lies below those that the kernel gives to connecting sockets, one of which might take it while the daemon is
+/// down. 0 if there is none.
+fn free_port() -> u16 {
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    PAGE_PORTS.into_iter().find(is_free).unwrap_or(0)
 }
 
 async fn run_in_one_process(args: &DemoArgs, shutdown: impl Future<Output = ()>) -> anyhow::Result<Report> {

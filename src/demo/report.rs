@@ -18,6 +18,11 @@ use crate::simulator::Running;
 /// How often a line is written where it cannot renew itself.
 const LINE_INTERVAL: Duration = Duration::from_secs(2);
 
+/// Says where the status page is.
+pub fn tell_page(url: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "The status page is at {url}\n");
+}
+
 /// Progress on standard error.
 pub struct Progress {
     shown: bool,
@@ -39,7 +44,7 @@ impl Progress {
                 cooldown.as_secs(),
             );
             if let Some(page) = page {
-                let _ = writeln!(std::io::stderr().lock(), "The status page is at {page}\n");
+                tell_page(page);
             }
         }
         let on_terminal = std::io::stderr().is_terminal();

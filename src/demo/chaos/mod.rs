@@ -73,6 +73,8 @@ pub struct Plan<'a> {
     pub outages: u32,
     /// What the daemon logs (`log.filter`).
     pub log: &'a str,
+    /// The port of the daemon's status page; 0 for one that changes with each start.
+    pub page: u16,
 }
 
 /// Runs it, and judges it. `stop` ends the chaos; what follows then takes some seconds.
@@ -241,7 +243,7 @@ fn write_config(plan: &Plan<'_>, simulator: &Running) -> anyhow::Result<PathBuf>
          [upstream]\ncooldown = \"{}s\"\n\
          [kafka]\nbrokers = \"{}\"\ntopic = \"{}\"\ndead_letter_topic = \"{}\"\n\
          [kafka.properties]\n\"linger.ms\" = 20\n\"reconnect.backoff.max.ms\" = 1000\n\
-         [admin]\nlisten = \"127.0.0.1:0\"\n\
+         [admin]\nlisten = \"127.0.0.1:{}\"\n\
          [log]\nformat = \"json\"\nfilter = \"{}\"\n",
         plan.dir.join("state").display(),
         simulator.token_url(),
@@ -249,6 +251,7 @@ fn write_config(plan: &Plan<'_>, simulator: &Running) -> anyhow::Result<PathBuf>
         plan.brokers,
         plan.topics.of("{stream}"),
         plan.topics.dead_letters(),
+        plan.page,
         plan.log,
     );
     for stream in STREAMS {

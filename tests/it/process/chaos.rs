@@ -104,6 +104,7 @@ async fn under_kill_9_and_outages_of_kafka_nothing_owed_is_lost_or_changed_and_n
         kills: KILLS,
         outages: OUTAGES,
         log: "debug",
+        page: 0,
     };
     let again = format!("to repeat it: LIVESTREAMD_TEST_SEED={seed} cargo test --test it chaos");
     let (_switch, never) = stop_switch();
