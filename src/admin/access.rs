@@ -187,3 +187,7 @@ impl AccessCell {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access);
     }
 }
+
+#[cfg(test)]
+#[path = "access_tests.rs"]
+mod tests;

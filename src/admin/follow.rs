@@ -37,9 +37,6 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(900);
 /// So many bytes of statuses are sent a second, on the average: a daemon of a few streams is shown each second, one of hundreds
 /// every few.
 const BYTES_A_SECOND: usize = 256 * 1024;
-/// After so long without anything else a comment is sent, so that both sides, and proxies between them, know that the other is there.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
 /// A reader of `/events`, who has one of the places for such.
 pub(super) struct Follower {
     shared: Arc<Shared>,
@@ -90,7 +87,7 @@ impl Follower {
             self.write_status(&mut events, &shown);
             return Some(events.into());
         }
-        let quiet_until = Instant::now() + KEEP_ALIVE;
+        let quiet_until = Instant::now() + self.shared.limits.keep_alive;
         let mut events = String::new();
         while events.is_empty() {
             match self.woken(quiet_until).await {

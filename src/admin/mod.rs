@@ -24,6 +24,8 @@ mod routes;
 mod serve;
 mod shown;
 mod slow;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::PathBuf;
@@ -36,7 +38,7 @@ use crate::settings::{AdminSettings, SecretError};
 use crate::status::Board;
 use access::{Access, AccessCell};
 use listen::Bound;
-use serve::Shared;
+use serve::{LIMITS, Limits, Shared};
 
 /// How long an end may take. Answers that are under way have that long.
 const LONGEST_END: Duration = Duration::from_secs(2);
@@ -107,12 +109,16 @@ impl Listener {
     /// # Errors
     /// If the system gives no thread.
     pub async fn serve(self, board: Board) -> Result<Admin, AdminError> {
+        self.serve_within(LIMITS, board).await
+    }
+
+    async fn serve_within(self, limits: Limits, board: Board) -> Result<Admin, AdminError> {
         let (url, beyond_this_machine) = (self.url(), self.bound.is_beyond_this_machine());
         let access = Arc::new(AccessCell::new(self.access));
         let (stop, stopping) = watch::channel(false);
         let (started, is_running) = oneshot::channel();
         let (ending, ended) = oneshot::channel();
-        let shared = Shared::new(board, access.clone(), stopping);
+        let shared = Shared::new(board, access.clone(), stopping, limits);
         let run = move || {
             // Dropped when the thread ends, however that comes about.
             let _ending: oneshot::Sender<()> = ending;

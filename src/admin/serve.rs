@@ -24,16 +24,33 @@ use super::slow::Impatient;
 use super::{LONGEST_END, headers, routes};
 use crate::status::Board;
 
-/// So many connections are served at once; further ones wait in the system's queue. A page has one or two, a probe one.
-const MOST_CONNECTIONS: usize = 64;
-/// So many readers may follow `/events` at once: fewer than connections, so that they leave room for probes.
-pub(super) const MOST_FOLLOWERS: usize = 16;
-/// How long a request's head may take, and how long a connection may be idle between two requests.
-pub(super) const LONGEST_HEAD: Duration = Duration::from_secs(10);
-/// How long what was asked for may take to be read, from when the system takes no more of it.
-pub(super) const LONGEST_WRITE: Duration = Duration::from_secs(60);
+/// What clients may have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// So many connections are served at once; further ones wait in the system's queue.
+    pub(super) connections: usize,
+    /// So many readers may follow `/events` at once: fewer than connections, so that they leave room for probes.
+    pub(super) followers: usize,
+    /// How long a request's head may take, and how long a connection may be idle between two requests.
+    pub(super) head: Duration,
+    /// How long what was asked for may take to be read, from when the system takes no more of it.
+    pub(super) write: Duration,
+    /// After so long without an event a follower is sent a comment, so that both sides, and proxies between them, know that the other is
+    /// there.
+    pub(super) keep_alive: Duration,
+}
+
+/// A page has one or two connections, a probe one.
+pub(super) const LIMITS: Limits = Limits {
+    connections: 64,
+    followers: 16,
+    head: Duration::from_secs(10),
+    write: Duration::from_secs(60),
+    keep_alive: Duration::from_secs(15),
+};
+
 /// How large a request's head may be, in bytes. A browser's, with cookies of other programs on this host, has some KB.
-pub(super) const LARGEST_HEAD: usize = 32 * 1024;
+const LARGEST_HEAD: usize = 32 * 1024;
 /// How many headers it may have.
 const MOST_HEADERS: usize = 100;
 /// How long nothing is accepted after the system refused a connection for want of something, such as file descriptors. There is nothing
@@ -46,16 +63,23 @@ pub(super) struct Shared {
     pub(super) showcase: Showcase,
     pub(super) followers: Arc<Semaphore>,
     pub(super) stopping: watch::Receiver<bool>,
+    pub(super) limits: Limits,
     access: Arc<AccessCell>,
 }
 
 impl Shared {
-    pub(super) fn new(board: Board, access: Arc<AccessCell>, stopping: watch::Receiver<bool>) -> Arc<Self> {
+    pub(super) fn new(
+        board: Board,
+        access: Arc<AccessCell>,
+        stopping: watch::Receiver<bool>,
+        limits: Limits,
+    ) -> Arc<Self> {
         Arc::new(Self {
             showcase: Showcase::new(board.clone()),
             board,
-            followers: Arc::new(Semaphore::new(MOST_FOLLOWERS)),
+            followers: Arc::new(Semaphore::new(limits.followers)),
             stopping,
+            limits,
             access,
         })
     }
@@ -96,7 +120,7 @@ pub(super) async fn serve(bound: Bound, shared: Arc<Shared>, started: oneshot::S
         return;
     }
     let router = routes::router(shared.clone());
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(shared.limits.connections));
     let mut connections = JoinSet::new();
     let mut stopping = shared.stopping.clone();
     loop {
@@ -157,10 +181,10 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin>(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(LONGEST_HEAD)
+        .header_read_timeout(shared.limits.head)
         .max_buf_size(LARGEST_HEAD)
         .max_headers(MOST_HEADERS)
-        .serve_connection(TokioIo::new(Impatient::new(stream, LONGEST_WRITE)), service);
+        .serve_connection(TokioIo::new(Impatient::new(stream, shared.limits.write)), service);
     tokio::pin!(connection);
     // How a connection ended is its client's business.
     tokio::select! {
