@@ -11,6 +11,7 @@
 //!
 //! The other modules are the tests.
 
+mod admin;
 mod backlog;
 mod certificates;
 mod chaos;
