@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use super::{Daemon, open_journal};
 use crate::journal::Journal;
-use crate::settings::{Changes, Loaded, StreamChange};
+use crate::settings::{Changes, Loaded, Settings, StreamChange};
 use crate::status::LastReload;
 use crate::telemetry::logs;
 use crate::upstream::Connector;
@@ -39,7 +39,8 @@ impl<C: Connector> Daemon<C> {
             tracing::warn!("{warning}");
         }
         let mut changes = Changes::between(&self.settings, &settings);
-        if changes.is_empty() {
+        let mut faults = self.renew_admin(&settings, &mut changes).await;
+        if changes.is_empty() && faults.is_empty() {
             let streams = changes.unchanged;
             tracing::info!(
                 streams,
@@ -51,7 +52,8 @@ impl<C: Connector> Daemon<C> {
                 ..LastReload::default()
             };
         }
-        let (journals, faults) = self.open_added(&changes).await;
+        let (journals, not_opened) = self.open_added(&changes).await;
+        faults.extend(not_opened);
         // What could not be opened is tried again at the next reload.
         changes.streams.retain(|change| match change {
             StreamChange::Added(stream) => journals.contains_key(&stream.name),
@@ -66,6 +68,19 @@ impl<C: Connector> Daemon<C> {
         self.supervisor.apply(&changes, &settings, journals);
         self.settings = settings;
         tell(&changes, faults)
+    }
+
+    /// Has the admin server read its token again, which may have changed in its file. If it cannot, that is reported, and all of `[admin]`
+    /// stays as it was.
+    async fn renew_admin(&self, wanted: &Settings, changes: &mut Changes) -> Vec<String> {
+        let Some(admin) = &self.admin else { return Vec::new() };
+        let Err(error) = admin.renew(&wanted.admin).await else {
+            return Vec::new();
+        };
+        tracing::error!(%error, "[admin] stays as it was");
+        changes.daemon.admin = None;
+        changes.daemon.keys.retain(|key| !key.starts_with("admin."));
+        vec![error.to_string()]
     }
 
     /// Opens the journals of added streams off the async threads. What of them cannot be opened is reported, and stops no other.

@@ -13,7 +13,7 @@ use crate::settings::resolved::{
 use crate::settings::tls::TlsSettings;
 
 /// What changes for all streams while the daemon runs. What does not is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct DaemonChanges {
     /// `shutdown_timeout`.
     pub shutdown_timeout: Option<Duration>,
@@ -21,6 +21,8 @@ pub struct DaemonChanges {
     pub log_filter: Option<String>,
     /// `[dedup]`: all of it, if anything of it differs.
     pub dedup: Option<DedupSettings>,
+    /// `[admin]`, but for where it listens: that stays.
+    pub admin: Option<AdminSettings>,
     /// The keys that differ.
     pub keys: Vec<String>,
 }
@@ -36,6 +38,7 @@ impl DaemonChanges {
             shutdown_timeout,
             log_filter,
             dedup,
+            admin,
             keys: _,
         } = self;
         if let Some(timeout) = shutdown_timeout {
@@ -46,6 +49,9 @@ impl DaemonChanges {
         }
         if let Some(dedup) = dedup {
             settings.dedup = dedup.clone();
+        }
+        if let Some(admin) = admin {
+            settings.admin = admin.clone();
         }
     }
 }
@@ -71,7 +77,8 @@ pub(super) fn between(current: &Settings, wanted: &Settings) -> (DaemonChanges, 
     restart.extend(kafka_keys(&current.kafka, kafka));
     restart.extend(journal_keys(&current.journal, journal));
     restart.extend(quarantine_keys(&current.quarantine, quarantine));
-    restart.extend(admin_keys(&current.admin, admin));
+    let (admin_keys, admin_listen) = admin_keys(&current.admin, admin);
+    restart.extend(admin_listen);
     let LogSettings { filter, format } = log;
     restart.extend(named([("log.format", *format == current.log.format)]));
 
@@ -84,8 +91,13 @@ pub(super) fn between(current: &Settings, wanted: &Settings) -> (DaemonChanges, 
         shutdown_timeout: (*shutdown_timeout != current.shutdown_timeout).then_some(*shutdown_timeout),
         log_filter: (*filter != current.log.filter).then(|| filter.clone()),
         dedup: (!dedup_keys.is_empty()).then(|| dedup.clone()),
+        admin: (!admin_keys.is_empty()).then(|| AdminSettings {
+            listen: current.admin.listen.clone(),
+            ..admin.clone()
+        }),
         keys: {
             keys.extend(dedup_keys);
+            keys.extend(admin_keys);
             keys
         },
     };
@@ -187,7 +199,14 @@ fn dedup_keys(current: &DedupSettings, wanted: &DedupSettings) -> Vec<String> {
     ])
 }
 
-fn admin_keys(current: &AdminSettings, wanted: &AdminSettings) -> Vec<String> {
-    let AdminSettings { listen } = wanted;
-    named([("admin.listen", *listen == current.listen)])
+/// What changes in place, and what needs a restart.
+fn admin_keys(current: &AdminSettings, wanted: &AdminSettings) -> (Vec<String>, Vec<String>) {
+    let AdminSettings { listen, token, hosts } = wanted;
+    let same_token = match (&current.token, token) {
+        (None, None) => true,
+        (Some(one), Some(other)) => same_secret(one, other),
+        (None, Some(_)) | (Some(_), None) => false,
+    };
+    let in_place = named([("admin.token", same_token), ("admin.hosts", *hosts == current.hosts)]);
+    (in_place, named([("admin.listen", *listen == current.listen)]))
 }

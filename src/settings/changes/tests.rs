@@ -10,7 +10,9 @@ use proptest::sample::subsequence;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::*;
-use crate::settings::resolved::{Credential, DedupMode, Grant, LogFormat, MessageKey, SecretSource, Smoothing};
+use crate::settings::resolved::{
+    AdminListen, Credential, DedupMode, Grant, LogFormat, MessageKey, SecretSource, Smoothing,
+};
 use crate::settings::{ClientFiles, Format, load_str};
 
 const SECRET: &str = "credentials.default.client_secret";
@@ -233,7 +235,7 @@ fn what_needs_a_restart_is_named_by_its_key_and_stays_as_it_is() {
     });
     needs(&["quarantine.max_bytes"], |settings| settings.quarantine.max_bytes += 1);
     needs(&["quarantine.max_age"], |settings| settings.quarantine.max_age *= 2);
-    needs(&["admin.listen"], |settings| settings.admin.listen.set_port(1));
+    needs(&["admin.listen"], |settings| settings.admin.listen = AdminListen::Off);
     needs(&["log.format"], |settings| settings.log.format = LogFormat::Json);
     needs(&["upstream.tls.ca_file"], |settings| {
         settings.tls.ca_file = Some(PathBuf::from("/ca"));
@@ -310,7 +312,7 @@ impl Draw {
         let [timeout, filter, mode, window, brokers, properties, state_dir, admin] = self.daemon;
         settings.shutdown_timeout *= 1 + u32::from(timeout);
         settings.dedup.window *= 1 + u32::from(window);
-        settings.admin.listen.set_port(9600 + u16::from(admin));
+        settings.admin.listen = AdminListen::Unix(format!("/{admin}").into());
         if filter {
             settings.log.filter = "debug".to_owned();
         }
@@ -391,6 +393,23 @@ fn draw() -> impl Strategy<Value = Draw> {
 /// Mostly nothing differs, so that unchanged streams come up too.
 fn few<const N: usize>() -> impl Strategy<Value = [bool; N]> {
     proptest::array::uniform(proptest::bool::weighted(0.05))
+}
+
+#[test]
+fn who_may_see_the_admin_server_changes_in_place_and_where_it_listens_does_not() {
+    let (current, mut wanted) = (plain(), plain());
+    wanted.admin.token = Some(secret("another"));
+    wanted.admin.hosts = vec!["page.example".to_owned()];
+    wanted.admin.listen = AdminListen::Off;
+    let changes = Changes::between(&current, &wanted);
+    assert_eq!(changes.daemon.keys, ["admin.token", "admin.hosts"]);
+    assert_eq!(changes.needs_restart, ["admin.listen"]);
+    let applied = changes.applied_to(&current).admin;
+    assert_eq!(
+        (applied.listen, applied.hosts),
+        (current.admin.listen, wanted.admin.hosts)
+    );
+    assert!(applied.token.is_some());
 }
 
 proptest! {
