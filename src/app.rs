@@ -25,7 +25,7 @@ use crate::settings::Settings;
 use crate::state_dir::StateDir;
 use crate::status::{Board, LastReload, board};
 use crate::stream::revival::AbortOnDrop;
-use crate::supervisor::survey::{Around, Survey};
+use crate::supervisor::survey::{Around, Instruments, Survey};
 use crate::supervisor::{Leftover, Roster, Shared, Supervisor};
 use crate::telemetry::StreamStatus;
 use crate::upstream::{Connector, Dialer};
@@ -116,9 +116,13 @@ impl<C: Connector> Daemon<C> {
         );
         let supervisor = Supervisor::start(&settings, opened, shared);
         let last_reload = watch::Sender::new(None);
+        let instruments = Instruments {
+            kafka: producer.status().clone(),
+            sync_rounds: journals.sync_rounds(),
+        };
         let around = Around {
             last_reload: last_reload.subscribe(),
-            ..Around::new(&settings, quarantine, supervisor.stop_word().clone())
+            ..Around::new(&settings, quarantine, instruments, supervisor.stop_word().clone())
         };
         let mut survey = Survey::new(supervisor.roster().clone(), around, clock.clone());
         let board = Board::new(survey.look());

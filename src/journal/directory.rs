@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::durable::Durable;
-use super::engine::{Engine, Threads};
+use super::engine::{Engine, SyncRounds, Threads};
 use super::files::{Files, SystemFiles};
 use super::journal::Journal;
 use super::recovery::{OpenError, beyond_all};
@@ -158,6 +158,11 @@ impl Journals {
     fn shares(&self) -> MutexGuard<'_, Shares> {
         // Nothing panics while it holds the lock, so a poisoned one is as good as any.
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long rounds of making things durable take.
+    pub fn sync_rounds(&self) -> SyncRounds {
+        self.threads.engine().rounds().clone()
     }
 
     /// The journals of streams that are not among `streams`, and what they hold in bytes. They are kept until somebody decides. One

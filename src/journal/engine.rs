@@ -15,6 +15,28 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::durable::{DISK_RETRY, Durable};
+use crate::telemetry::histogram::{Histogram, Measure};
+
+/// Upper bounds for [`SyncRounds`], in seconds. One file is synced in milliseconds, 200 in about a tenth of a second; seconds are a disk in
+/// trouble, and a power loss would take as much as came meanwhile.
+static SYNC_BOUNDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// How long rounds of the syncer thread took in which something was made durable, in seconds. Clones share it.
+#[derive(Clone, Debug)]
+pub struct SyncRounds(Arc<Measure<12>>);
+
+impl Default for SyncRounds {
+    fn default() -> Self {
+        Self(Arc::new(Measure::new(&SYNC_BOUNDS)))
+    }
+}
+
+impl SyncRounds {
+    /// As they are now.
+    pub fn snapshot(&self) -> Histogram {
+        self.0.snapshot()
+    }
+}
 
 /// The threads' common ground.
 #[derive(Debug, Default)]
@@ -23,6 +45,7 @@ pub struct Engine {
     to_write: Condvar,
     sync: Mutex<SyncState>,
     to_sync: Condvar,
+    rounds: SyncRounds,
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +101,11 @@ impl Engine {
     pub fn hurry(&self) {
         lock(&self.sync).hurry = true;
         self.to_sync.notify_one();
+    }
+
+    /// How long rounds of syncing took.
+    pub const fn rounds(&self) -> &SyncRounds {
+        &self.rounds
     }
 
     /// Syncs this journal too from now on.
@@ -175,8 +203,13 @@ impl Engine {
                 let leaving = std::mem::take(&mut state.leaving);
                 (state.journals.clone(), leaving, state.stopped)
             };
+            let began = Instant::now();
+            let mut synced = false;
             for journal in &journals {
-                journal.sync_round(stopped);
+                synced |= journal.sync_round(stopped);
+            }
+            if synced {
+                self.rounds.0.observe(began.elapsed().as_secs_f64(), 1);
             }
             self.let_go(leaving, stopped);
             if stopped {

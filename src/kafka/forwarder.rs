@@ -24,6 +24,7 @@ mod setback;
 mod settings;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::watch;
 use tokio::task::consume_budget;
@@ -31,18 +32,20 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, info};
 
 use super::failure::{Failure, FailureClass};
+use super::in_flight::Passed;
 use super::lane::{Errand, Lane, Sent};
 use super::parcel::{Parcel, Texts};
 use super::producer::{Company, Pace, Producer};
 use super::repeats::{IdsKept, Repeats};
 use super::trouble::Trouble;
+use crate::clock::since_epoch;
 use crate::dedup::Verdict;
 use crate::hit::{Hit, inspect, records};
 use crate::journal::{Batch, BatchKind, DEFAULT_CURSOR, Journal, Position};
 use crate::quarantine::Quarantine;
 use crate::settings::{DedupSettings, MessageKey, StreamSettings};
 use crate::telemetry::counters::{DeadLetterReason, StreamCounters};
-use crate::telemetry::{Delivery, DeliveryStatus, Digest, StreamStatus};
+use crate::telemetry::{Delivery, DeliveryStatus, Digest, StreamMeasures, StreamStatus};
 use setback::Setback;
 
 /// Where a stream's records go, and as what.
@@ -105,7 +108,12 @@ pub async fn forward(
     let (mut wanted, counted_to) = (settings, journal.cursor(DEFAULT_CURSOR));
     let settings = Arc::clone(&wanted.borrow_and_update());
     let repeats = Repeats::read(&ids, &settings.name, &settings.dedup, &journal).await;
-    let StreamStatus { counters, delivery, .. } = status;
+    let StreamStatus {
+        counters,
+        measures,
+        delivery,
+        ..
+    } = status;
     // Whatever the forwarder before has shown.
     delivery.show(Delivery::Well);
     Forwarder {
@@ -115,6 +123,8 @@ pub async fn forward(
         journal,
         producer,
         counters,
+        measures,
+        passed: Vec::new(),
         delivery,
         repeats,
         quarantine,
@@ -139,6 +149,9 @@ struct Forwarder {
     journal: Arc<Journal>,
     producer: Arc<Producer>,
     counters: Arc<StreamCounters>,
+    measures: Arc<StreamMeasures>,
+    /// For [`Lane::progress`].
+    passed: Vec<Passed>,
     /// Where it is shown how it goes.
     delivery: DeliveryStatus,
     /// `None` if duplicates are not looked for.
@@ -316,7 +329,7 @@ impl Forwarder {
                         Ok(hit) => {
                             let duplicate = self.is_duplicate(&hit, record.bytes, start, received_ms);
                             if duplicate && !self.repeats.as_ref().is_some_and(Repeats::are_marked) {
-                                self.count_left_out(start, end);
+                                self.count_left_out(&hit, start, end, received_ms);
                                 lane.skip(end);
                                 continue;
                             }
@@ -368,9 +381,10 @@ impl Forwarder {
     }
 
     /// Counts a hit that is not forwarded.
-    fn count_left_out(&mut self, start: Position, end: Position) {
+    fn count_left_out(&mut self, hit: &Hit, start: Position, end: Position, received_ms: u64) {
         if self.is_new(start) {
             self.counters.hits.one();
+            self.measures.hit_read(hit.received, received_ms);
             self.counted_to = end;
         }
     }
@@ -432,7 +446,7 @@ impl Forwarder {
         let mut message = texts.message(&settings, parcel, place.received_ms);
         let mut full = None;
         let sent = loop {
-            match lane.send(message, place.end, size) {
+            match lane.send(message, place.end, size, place.received_ms) {
                 Sent::Queued => break Ok(()),
                 Sent::Refused(failure) => break Err(Unsent::Refused(failure)),
                 Sent::Failed(failure) => break Err(Unsent::GenerationOver(failure)),
@@ -466,9 +480,12 @@ impl Forwarder {
 
     /// Moves the stream's cursor to where everything before it is delivered. The only place that does.
     fn settle(&mut self, lane: &Lane) {
-        let progress = lane.progress();
-        if progress.delivered > 0 && self.trouble.is_any() {
-            self.recover(progress.cursor);
+        let progress = lane.progress(&mut self.passed);
+        if progress.delivered > 0 {
+            self.measure_delivery(progress.bytes);
+            if self.trouble.is_any() {
+                self.recover(progress.cursor);
+            }
         }
         self.counters.delivered.add(progress.delivered);
         self.counters.delivery_failures.add(progress.failures);
@@ -476,6 +493,16 @@ impl Forwarder {
             repeats.before_the_cursor_moves(progress.cursor, &self.counters);
         }
         self.journal.advance(DEFAULT_CURSOR, progress.cursor);
+    }
+
+    /// Measures how long it took what was delivered just now: since its batch was read, whichever run of the daemon did that. A look at
+    /// the clock for all of it, and not one at each report: whoever is woken here is so within milliseconds of the report.
+    fn measure_delivery(&self, bytes: u64) {
+        let now_ms = since_epoch(SystemTime::now()).as_millis() as u64;
+        for passed in &self.passed {
+            self.measures.delivered(passed.records, passed.received_ms, now_ms);
+        }
+        self.measures.delivered_just_now(bytes);
     }
 
     fn cursor(&self) -> Position {
@@ -496,6 +523,7 @@ impl Forwarder {
         match parcel {
             Parcel::Hit { hit, .. } => {
                 counters.hits.one();
+                self.measures.hit_read(hit.received, place.received_ms);
                 if hit.hit_id.is_none() {
                     counters.hits_without_ids.one();
                 }

@@ -28,6 +28,8 @@ use super::*;
 use crate::journal::NewBatch;
 use crate::settings::{DedupMode, DedupSettings, KafkaSettings, QuarantineSettings};
 
+#[path = "forwarder_measures_tests.rs"]
+mod measures;
 #[path = "forwarder_quarantine_tests.rs"]
 mod quarantine;
 #[path = "forwarder_repeats_tests.rs"]

@@ -30,6 +30,7 @@ use super::log_digest::SharedLogDigest;
 use super::partitions::{KnownPartitions, ToldPartitions};
 use super::producer::{Pace, ProducerError};
 use super::reports::Reports;
+use super::statistics;
 use super::watchdog::Stall;
 
 /// How long the poll thread waits for events in one go. It only decides how soon a producer that nobody holds is dropped, and how
@@ -67,6 +68,8 @@ pub(super) struct Plan {
     pub(super) quiet: Duration,
     pub(super) partitions: Arc<Mutex<KnownPartitions>>,
     pub(super) digest: Arc<SharedLogDigest>,
+    /// Its part of what librdkafka tells.
+    pub(super) statistics: statistics::Entry,
     /// Dropped when the poll thread has ended and the producer is gone.
     pub(super) alive: mpsc::Sender<()>,
 }
@@ -98,6 +101,7 @@ pub(super) struct Shared {
     pub(super) partitions: Arc<Mutex<KnownPartitions>>,
     pub(super) told_partitions: Mutex<ToldPartitions>,
     pub(super) digest: Arc<SharedLogDigest>,
+    pub(super) statistics: statistics::Entry,
     born: Instant,
 }
 
@@ -111,6 +115,7 @@ impl Link {
             quiet,
             partitions,
             digest,
+            statistics,
             alive,
         } = plan;
         let shared = Arc::new(Shared {
@@ -131,6 +136,7 @@ impl Link {
             partitions,
             told_partitions: Mutex::default(),
             digest,
+            statistics,
             born: Instant::now(),
         });
         let reports = Reports::new(Arc::clone(&shared));
@@ -199,6 +205,7 @@ impl Shared {
     /// Declares the producer to be of no more use: no report of it is waited for.
     pub(super) fn fail_for_good(&self, why: &str) {
         if self.fatal.set(why.to_owned()).is_ok() {
+            self.statistics.give_up();
             error!(
                 producer = self.pace.name(),
                 why, "the kafka producer failed for good, and is built anew"
@@ -210,6 +217,7 @@ impl Shared {
     /// Has all streams leave the producer, because one of them gets no reports.
     pub(super) fn leave(&self, stall: Stall) {
         if self.left.set((Instant::now(), stall)).is_ok() {
+            self.statistics.give_up();
             warn!(
                 producer = self.pace.name(),
                 silent_s = stall.since.elapsed().as_secs(),

@@ -12,6 +12,7 @@
 //! | `watchdog` | when do records wait in vain? |
 //! | `trouble` | how a stream fares: its patience, and the company it keeps |
 //! | `partitions` | topics whose number of partitions has changed |
+//! | [`statistics`] | [`KafkaStatus`]: what librdkafka tells of itself, all producers together |
 //! | [`producer`] | [`Producer`]: the links in use, built anew when they fail or are left |
 //! | `parcel` | what is produced for a record: topic, key, headers, value |
 //! | [`repeats`] | which hits were there before |
@@ -33,6 +34,7 @@ mod partitions;
 pub mod producer;
 pub mod repeats;
 mod reports;
+pub mod statistics;
 mod trouble;
 mod watchdog;
 
@@ -41,3 +43,4 @@ pub use forwarder::{ForwardEnd, ForwarderSettings, forward};
 pub use metadata::{ClusterInfo, metadata, try_out};
 pub use producer::Producer;
 pub use repeats::IdsKept;
+pub use statistics::KafkaStatus;

@@ -12,7 +12,8 @@ use tracing::{debug, error, info, warn};
 use super::failure::Failure;
 use super::in_flight::Ticket;
 use super::link::Shared;
-use super::partitions::{PartitionChange, PartitionStatistics};
+use super::partitions::PartitionChange;
+use super::statistics::Statistics;
 
 /// Passes on what librdkafka says of one producer.
 pub(super) struct Reports {
@@ -73,12 +74,13 @@ impl ClientContext for Reports {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        match PartitionStatistics::read(statistics) {
+        match Statistics::read(statistics) {
             Ok(statistics) => {
+                self.shared.statistics.note(&statistics);
                 let (known, told) = (&self.shared.partitions, &self.shared.told_partitions);
                 let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
                 let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-                for change in known.note(&mut told, &statistics) {
+                for change in known.note(&mut told, &statistics.topics) {
                     self.tell(&change);
                 }
             }

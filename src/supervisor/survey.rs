@@ -11,7 +11,8 @@ use tokio::sync::watch;
 
 use super::roster::{Roster, Running};
 use crate::clock::{Clock, as_wall, since_epoch};
-use crate::journal::{Condition, JournalFaults, JournalStatus};
+use crate::journal::{Condition, JournalFaults, JournalStatus, SyncRounds};
+use crate::kafka::KafkaStatus;
 use crate::lifecycle::gap::OpenGap;
 use crate::lifecycle::{Moment, State, Why};
 use crate::quarantine::Quarantine;
@@ -20,7 +21,7 @@ use crate::status::{self, ConnectionState, DeliveryState, JournalState, LastRelo
 use crate::stream::Stop;
 use crate::telemetry::events::Event;
 use crate::telemetry::status::Ended;
-use crate::telemetry::{Delivery, Shown, SlotStatus, logs};
+use crate::telemetry::{Delivery, Shown, SlotStatus, TokenStatus, logs};
 
 /// So many of the latest events are shown.
 const EVENTS: usize = 50;
@@ -46,21 +47,33 @@ pub struct Around {
     pub quarantine: Quarantine,
     /// `quarantine.max_bytes`.
     pub quarantine_max_bytes: u64,
+    /// What tells of itself, whichever streams run.
+    pub instruments: Instruments,
     /// Whether the daemon was told to stop.
     pub stop: Stop,
     /// What came of the last reload.
     pub last_reload: watch::Receiver<Option<LastReload>>,
 }
 
+/// What tells of itself, whichever streams run.
+#[derive(Clone, Debug, Default)]
+pub struct Instruments {
+    /// librdkafka.
+    pub kafka: KafkaStatus,
+    /// The journals' syncer thread.
+    pub sync_rounds: SyncRounds,
+}
+
 impl Around {
     /// As `settings` have it.
-    pub fn new(settings: &Settings, quarantine: Quarantine, stop: Stop) -> Self {
+    pub fn new(settings: &Settings, quarantine: Quarantine, instruments: Instruments, stop: Stop) -> Self {
         Self {
             brokers: settings.kafka.brokers.clone(),
             journal_max_bytes: settings.journal.max_bytes,
             journals_max_bytes: settings.journal.max_bytes_in_all,
             quarantine,
             quarantine_max_bytes: settings.quarantine.max_bytes,
+            instruments,
             stop,
             last_reload: watch::channel(None).1,
         }
@@ -98,11 +111,11 @@ impl Survey {
             journals: status::Journals {
                 held_bytes: streams.iter().map(|stream| stream.journal.held_bytes).sum(),
                 max_bytes: self.around.journals_max_bytes,
-                ..status::Journals::default()
+                sync_seconds: self.around.instruments.sync_rounds.snapshot(),
             },
             kafka: status::Kafka {
                 brokers: self.around.brokers.clone(),
-                ..status::Kafka::default()
+                ..self.around.instruments.kafka.now()
             },
             quarantine: status::Quarantine {
                 files: kept.files,
@@ -115,6 +128,7 @@ impl Survey {
             },
             last_reload: self.around.last_reload.borrow().clone(),
             events: recent_events(),
+            credentials: credentials(&running, &now),
             streams,
             ..status::Daemon::default()
         };
@@ -138,7 +152,9 @@ impl Survey {
             settings,
             status,
             journal,
+            token: _,
         } = running;
+        let measures = &status.measures;
         let counts = status.counters.snapshot();
         let rates = self.rates.entry(settings.name.clone()).or_default();
         rates.look(now.at.0, counts.hits);
@@ -154,13 +170,27 @@ impl Survey {
                 .zip(&status.slots)
                 .map(|(nth, slot)| connection(nth, slot, settings.backfill_horizon, now))
                 .collect(),
-            delivery: delivery(&status.delivery.now(), now),
-            journal: journal_of(journal.status(), self.around.journal_max_bytes),
+            delivery: status::Delivery {
+                last_seconds: measures
+                    .last_delivery()
+                    .map(|at| seconds(now.instant.saturating_duration_since(at))),
+                ..delivery(&status.delivery.now(), now)
+            },
+            journal: {
+                let journal = journal_of(journal.status(), self.around.journal_max_bytes, now);
+                status::Journal {
+                    backlog_records: measures.records_in(journal.backlog_bytes, counts.delivered),
+                    ..journal
+                }
+            },
+            upstream_lag: measures.upstream_lag.snapshot(),
+            upstream_lag_seconds: measures.upstream_lag.last(),
+            delivery_latency: measures.delivery_latency.snapshot(),
+            delivery_latency_seconds: measures.delivery_latency.last(),
             counts,
             connects: named(tally.connects),
             disconnects: named(tally.disconnects),
             rates: rates.rates(),
-            ..status::Stream::default()
         }
     }
 }
@@ -266,7 +296,7 @@ fn delivery(delivery: &Delivery, now: &Now) -> status::Delivery {
     }
 }
 
-fn journal_of(journal: JournalStatus, max_bytes: u64) -> status::Journal {
+fn journal_of(journal: JournalStatus, max_bytes: u64, now: &Now) -> status::Journal {
     let (state, trouble) = match journal.condition {
         Condition::Good => (JournalState::Good, None),
         Condition::Full => (JournalState::Full, None),
@@ -278,6 +308,13 @@ fn journal_of(journal: JournalStatus, max_bytes: u64) -> status::Journal {
         trouble,
         read_trouble: journal.read_trouble,
         backlog_bytes: journal.backlog_bytes,
+        oldest_seconds: match journal.backlog_bytes {
+            0 => Some(0.0),
+            _ => journal.oldest_ms.map(|oldest| {
+                let age = since_epoch(now.wall).saturating_sub(Duration::from_millis(oldest));
+                seconds(age)
+            }),
+        },
         held_bytes: journal.held_bytes,
         max_bytes,
         sync_lag_seconds: seconds(journal.sync_lag),
@@ -286,31 +323,28 @@ fn journal_of(journal: JournalStatus, max_bytes: u64) -> status::Journal {
     }
 }
 
+/// By name; streams may share one.
+fn credentials(running: &[Running], now: &Now) -> Vec<status::Credential> {
+    let by_name: BTreeMap<&str, &TokenStatus> = running
+        .iter()
+        .map(|stream| (stream.settings.credential.name.as_str(), &stream.token))
+        .collect();
+    let credentials = by_name.into_iter().map(|(name, token)| {
+        let token = token.now();
+        status::Credential {
+            name: name.to_owned(),
+            token_age_seconds: token.age(now.instant).map(seconds),
+            token_expires_seconds: token.rest(now.instant).map(seconds),
+            fetches: token.fetches,
+            failures: token.failures,
+        }
+    });
+    credentials.collect()
+}
+
 fn faults(faults: &JournalFaults) -> BTreeMap<String, u64> {
-    let JournalFaults {
-        cuts,
-        cut_bytes,
-        damaged_bytes,
-        segments_set_aside,
-        segments_missing,
-        missing_bytes,
-        cursors_unreadable,
-        unsynced_bytes,
-    } = *faults;
-    [
-        ("cuts", cuts),
-        ("cut_bytes", cut_bytes),
-        ("damaged_bytes", damaged_bytes),
-        ("segments_set_aside", segments_set_aside),
-        ("segments_missing", segments_missing),
-        ("missing_bytes", missing_bytes),
-        ("cursors_unreadable", cursors_unreadable),
-        ("unsynced_bytes", unsynced_bytes),
-    ]
-    .into_iter()
-    .filter(|(_, n)| *n > 0)
-    .map(|(kind, n)| (kind.to_owned(), n))
-    .collect()
+    let found = faults.named().into_iter().filter(|(_, n)| *n > 0);
+    found.map(|(kind, n)| (kind.to_owned(), n)).collect()
 }
 
 fn recent_events() -> Vec<Event> {
@@ -363,9 +397,14 @@ mod tests {
             settings: Arc::new(settings.streams[0].clone()),
             status: status.clone(),
             journal: Arc::new(Journal::in_memory(1 << 20)),
+            token: TokenStatus::default(),
         }]);
         let clock = Arc::new(SystemClock::new());
-        let survey = Survey::new(roster, Around::new(&settings, quarantine, stop), clock.clone());
+        let survey = Survey::new(
+            roster,
+            Around::new(&settings, quarantine, Instruments::default(), stop),
+            clock.clone(),
+        );
         Trial {
             survey,
             status,

@@ -111,6 +111,7 @@ impl<C: Connector> StreamTasks<C> {
             settings: self.settings.clone(),
             status: self.status.clone(),
             journal: self.journal.clone(),
+            token: self.next.borrow().tokens.status().clone(),
         }
     }
 

@@ -8,7 +8,9 @@
 //! | [`events`] | the log's latest lines, kept to be shown |
 //! | [`histogram`] | measured values by size |
 //! | [`logs`] | how log lines are written: text, JSON, or into the journal of systemd |
+//! | [`measures`] | what is measured of one stream's hits on their way |
 //! | [`status`] | what each stream does: its connection slots, and its delivery |
+//! | [`token`] | how a credential's access token fares |
 
 pub mod counters;
 pub mod delivery;
@@ -17,10 +19,14 @@ pub mod events;
 mod fields;
 pub mod histogram;
 pub mod logs;
+pub mod measures;
 pub mod status;
+pub mod token;
 
 pub use counters::StreamCounters;
 pub use delivery::{Delivery, DeliveryStatus};
 pub use digest::Digest;
 pub use events::Events;
+pub use measures::StreamMeasures;
 pub use status::{Ended, Shown, SlotStatus, StreamStatus};
+pub use token::TokenStatus;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{DeliveryStatus, StreamCounters};
+use super::{DeliveryStatus, StreamCounters, StreamMeasures};
 use crate::lifecycle::gap::OpenGap;
 use crate::lifecycle::{EndReason, Moment, State, Why};
 
@@ -22,6 +22,8 @@ pub struct StreamStatus {
     pub delivery: DeliveryStatus,
     /// What was counted.
     pub counters: Arc<StreamCounters>,
+    /// What was measured.
+    pub measures: Arc<StreamMeasures>,
     /// How attempts and connections ended.
     pub outcomes: Outcomes,
 }
@@ -36,6 +38,7 @@ impl StreamStatus {
             slots,
             delivery: DeliveryStatus::default(),
             counters: Arc::default(),
+            measures: Arc::default(),
             outcomes,
         }
     }

@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::super::faults::{JournalFaults, ReadTrouble};
 use super::super::store::{Entry, Trouble};
-use super::super::tail::{Readings, Tail};
+use super::super::tail::{Ahead, Readings, Tail};
 use super::super::{AppendError, Condition, Position};
 use super::told::Told;
 
@@ -18,6 +18,8 @@ pub(super) struct Front {
     pub(super) in_hand: usize,
     pub(super) tail: Tail,
     pub(super) readings: Readings,
+    /// What was read back and handed out, and is not passed.
+    pub(super) ahead: Ahead,
     /// Where readings are under way.
     pub(super) reading: BTreeSet<Position>,
     /// A reading found nothing from here to there.
@@ -63,6 +65,12 @@ impl Front {
             .iter()
             .map(|(begin, end)| end.since(slowest.max(*begin)))
             .sum()
+    }
+
+    /// See [`super::super::JournalStatus::oldest_ms`].
+    pub(super) fn oldest_ms(&self) -> Option<u64> {
+        let in_memory = self.tail.find(self.slowest());
+        in_memory.map_or_else(|| self.ahead.oldest_ms(), |batch| Some(batch.received_ms))
     }
 
     pub(super) fn condition(&self, waiting: bool) -> Condition {

@@ -30,8 +30,8 @@ use super::faults::{JournalFaults, ReadTrouble};
 use super::files::Files;
 use super::room::StreamRoom;
 use super::store::{Entry, Store};
-use super::tail::{Readings, Tail};
-use super::{AppendError, Batch, CursorGuard, DEFAULT_CURSOR, JournalStatus, NewBatch, Position};
+use super::tail::{Ahead, Readings, Tail};
+use super::{AppendError, Batch, Condition, CursorGuard, DEFAULT_CURSOR, JournalStatus, NewBatch, Position};
 use front::{Front, Queued, extend};
 use told::Told;
 
@@ -91,6 +91,7 @@ impl Durable {
             in_hand: 0,
             tail: Tail::new(tail_bytes),
             readings: Readings::default(),
+            ahead: Ahead::default(),
             reading: BTreeSet::new(),
             void: None,
             read_failed: None,
@@ -178,10 +179,9 @@ impl Durable {
                 if let Some((_, end)) = front.void.filter(|(begin, end)| (*begin..*end).contains(&at)) {
                     at = end;
                 }
-                if let Some(batch) = front.tail.find(at) {
-                    return Some(Arc::clone(batch));
-                }
-                if let Some(batch) = front.readings.find(at) {
+                let found = front.tail.find(at).cloned();
+                if let Some(batch) = found.or_else(|| front.readings.find(at)) {
+                    front.ahead.note(&batch);
                     return Some(batch);
                 }
                 let on_disk = front.ranges.back().is_some_and(|(_, end)| *end > at);
@@ -233,6 +233,7 @@ impl Durable {
         *cursor = position.max(*cursor);
         let slowest = front.slowest();
         front.tail.forget_before(slowest);
+        front.ahead.forget_before(slowest);
         drop(front);
         if self.is_waiting() {
             self.engine.hurry();
@@ -262,6 +263,7 @@ impl Durable {
             condition: front.condition(waiting),
             end: front.end,
             backlog_bytes: front.backlog(),
+            oldest_ms: front.oldest_ms(),
             held_bytes: front.ranges.iter().map(|(begin, end)| end.since(*begin)).sum(),
             shared_bytes: front.tail.bytes(),
             sync_lag: since.map_or(Duration::ZERO, |since| since.elapsed()),
