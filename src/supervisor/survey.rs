@@ -367,7 +367,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::journal::Journal;
+    use crate::journal::{BatchKind, Journal, NewBatch};
     use crate::lifecycle::{EndReason, Refusal};
     use crate::settings::{Format, load_str};
     use crate::stream::{StopSwitch, stop_switch};
@@ -477,6 +477,48 @@ mod tests {
         let json = serde_json::to_string(&daemon).unwrap();
         assert!(!json.contains("not-for-anybody"));
         assert_eq!(serde_json::from_str::<status::Daemon>(&json).unwrap(), daemon);
+    }
+
+    #[tokio::test]
+    async fn a_backlog_is_as_old_as_its_first_record_and_as_long_as_the_mean_says() {
+        let mut trial = trial();
+        let journal = |daemon: &status::Daemon| {
+            let journal = &daemon.streams[0].journal;
+            (journal.oldest_seconds, journal.backlog_records)
+        };
+        assert_eq!(journal(&trial.survey.look()), (Some(0.0), None));
+        let read = trial.clock.wall() - Duration::from_secs(600);
+        let batch = NewBatch {
+            kind: BatchKind::Records,
+            received_ms: since_epoch(read).as_millis() as u64,
+            slot: 0,
+            bytes: vec![b'x'; 1000].into(),
+        };
+        trial.survey.roster.all()[0].journal.append(batch).await.unwrap();
+        trial.status.counters.delivered.add(10);
+        trial.status.measures.delivered_just_now(2_000);
+        let daemon = trial.survey.look();
+        let (oldest, records) = journal(&daemon);
+        assert!((600.0..700.0).contains(&oldest.unwrap()), "{oldest:?}");
+        assert_eq!(records, Some(5));
+        assert!(daemon.streams[0].delivery.last_seconds.unwrap() < 100.0);
+    }
+
+    #[test]
+    fn a_credential_that_streams_share_is_shown_once() {
+        let mut trial = trial();
+        let running = trial.survey.roster.all()[0].clone();
+        running
+            .token
+            .fetched(Instant::now(), Some(Instant::now() + Duration::from_secs(3_600)));
+        running.token.failed();
+        trial.survey.roster.set(vec![running.clone(), running]);
+        let credentials = trial.survey.look().credentials;
+        assert_eq!(credentials.len(), 1);
+        let one = &credentials[0];
+        assert_eq!((one.name.as_str(), one.fetches, one.failures), ("default", 1, 1));
+        assert!(one.token_age_seconds.unwrap() < 100.0);
+        assert!((3_500.0..3_600.0).contains(&one.token_expires_seconds.unwrap()));
     }
 
     #[test]
