@@ -11,6 +11,7 @@
 //! | [`follow`] | `/events`: statuses and log lines as they come, for one reader |
 //! | [`headers`] | what browsers are told not to do, in every answer |
 //! | [`metrics`] | `/metrics` |
+//! | [`page`] | the status page |
 //!
 //! Promise: it reads the [`Board`] and changes nothing. It runs on a thread and a runtime of its own, so that it answers while the threads
 //! that do the work are stuck, and no client of it holds them up, nor the daemon's end.
@@ -20,6 +21,7 @@ mod follow;
 mod headers;
 mod listen;
 pub mod metrics;
+mod page;
 mod routes;
 mod serve;
 mod shown;

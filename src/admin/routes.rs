@@ -15,12 +15,10 @@ use serde::Serialize;
 use super::access::{Caller, Refusal};
 use super::follow::Follower;
 use super::headers;
+use super::page::PAGE;
 use super::serve::Shared;
 use super::shown::Shown;
 use crate::status::Hindrance;
-
-/// The status page.
-const PAGE: &str = include_str!("page/index.html");
 
 const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
