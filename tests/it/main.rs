@@ -8,6 +8,7 @@
 )]
 
 mod broker;
+mod browser;
 mod daemon;
 mod guarantees;
 mod hostile;

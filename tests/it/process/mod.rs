@@ -15,7 +15,7 @@ mod admin;
 mod backlog;
 mod certificates;
 mod chaos;
-mod child;
+pub mod child;
 mod commands;
 mod crashing;
 mod forwarding;
