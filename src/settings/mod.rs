@@ -83,6 +83,31 @@ pub fn load(path: &Path, env: impl IntoIterator<Item = (String, String)>) -> Res
         .map(|(settings, warnings)| Loaded { settings, warnings })
 }
 
+/// Loads nothing but `[admin]`, so that who asks a running daemon how it is need not be allowed to read its other secrets. Without a
+/// `path` it is what `env` says.
+pub fn load_admin(
+    path: Option<&Path>,
+    env: impl IntoIterator<Item = (String, String)>,
+) -> Result<AdminSettings, Faults> {
+    let path = path.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+    let mut report = Report::default();
+    let read = match &path {
+        Some(path) => source::read(path, &mut report),
+        None => Ok((String::new(), Format::Toml)),
+    };
+    let env: Vec<(String, String)> = env.into_iter().collect();
+    let base_dir = path.as_deref().and_then(Path::parent).unwrap_or(Path::new("/"));
+    let around = Surroundings::new(base_dir, &env, path.as_deref());
+    let made = read.and_then(|(text, format)| {
+        let name = path.as_ref().map(|path| path.display().to_string());
+        let name = name.as_deref().unwrap_or("the configuration");
+        let mut tree = source::merge(name, &text, format, env, &mut report)?;
+        let alone = tree.remove_entry("admin").into_iter().collect();
+        resolve::admin_alone(alone, &around, &mut report)
+    });
+    report.finish(made).map(|(settings, _)| settings)
+}
+
 /// Loads a configuration from its text; relative secret files are looked for in the `CREDENTIALS_DIRECTORY` of `env`, then in `base_dir`.
 pub fn load_str(
     text: &str,

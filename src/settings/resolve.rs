@@ -14,8 +14,8 @@ use super::fault::{Report, Reported};
 use super::kafka_properties;
 use super::proxy::{self, ProxyVariables};
 use super::resolved::{
-    DedupMode, DedupSettings, JournalSettings, KafkaSettings, LogFormat, LogSettings, QuarantineSettings, Settings,
-    StreamSettings,
+    AdminSettings, DedupMode, DedupSettings, JournalSettings, KafkaSettings, LogFormat, LogSettings,
+    QuarantineSettings, Settings, StreamSettings,
 };
 use super::secret;
 use super::streams::{self, Output, Upstream};
@@ -68,6 +68,17 @@ pub(super) fn resolve(
     report: &mut Report,
 ) -> Result<Settings, Reported> {
     Section::read(String::new(), tree, report, |root| settings(root, around))
+}
+
+/// Makes what a tree with nothing but `[admin]` says.
+pub(super) fn admin_alone(
+    tree: Map<String, Value>,
+    around: &Surroundings,
+    report: &mut Report,
+) -> Result<AdminSettings, Reported> {
+    Section::read(String::new(), tree, report, |root| {
+        root.section("admin", |section| admin::take(section, around))
+    })
 }
 
 fn settings(root: &mut Section<'_>, around: &Surroundings) -> Result<Settings, Reported> {
