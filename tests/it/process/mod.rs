@@ -31,6 +31,8 @@ mod reloading;
 mod remembering;
 mod resetting;
 mod secrecy;
+mod status;
 mod stopping;
 mod tools;
+mod top;
 mod trial;
