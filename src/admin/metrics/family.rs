@@ -58,6 +58,7 @@ impl Family {
     }
 
     /// With one more label.
+    #[must_use]
     pub const fn by(self, label: &'static str) -> Self {
         Self {
             label: Some(label),

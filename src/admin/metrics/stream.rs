@@ -242,7 +242,7 @@ pub const ALL: &[Family] = &[
         "journal_faults_total",
         "What was found wrong with the journal on disk since it was opened, by kind: cuts and cut_bytes (an unfinished end, as after a \
          crash), damaged_bytes, segments_set_aside, segments_missing, missing_bytes, cursors_unreadable, unsynced_bytes (a power loss may take them).",
-        Samples::Stream(|stream, out| faults(stream, out)),
+        Samples::Stream(faults),
     )
     .by("kind"),
 ];
