@@ -162,7 +162,7 @@ impl Journals {
 
     /// How long rounds of making things durable take.
     pub fn sync_rounds(&self) -> SyncRounds {
-        self.threads.engine().rounds().clone()
+        self.engine.rounds().clone()
     }
 
     /// The journals of streams that are not among `streams`, and what they hold in bytes. They are kept until somebody decides. One

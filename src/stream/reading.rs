@@ -7,6 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use memchr::memchr_iter;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop;
 use tokio::time::Instant;
@@ -157,6 +158,7 @@ impl Reading {
             };
             self.counters.batches.one();
             self.counters.bytes.add(batch.bytes.len() as u64);
+            self.counters.records.add(records_in(&batch));
             let (journal, bytes) = (self.journal.clone(), batch.bytes.len());
             let mut append: Append = Box::pin(async move { journal.append(batch).await });
             // As a rule there is room, and this is no wait at all.
@@ -288,6 +290,14 @@ where
         polled
     })
     .await
+}
+
+/// How many records a batch has. Its lines are whole, so their endings are as many.
+fn records_in(batch: &NewBatch) -> u64 {
+    match batch.kind {
+        BatchKind::Records => memchr_iter(b'\n', &batch.bytes).count() as u64,
+        BatchKind::TooLong { .. } => 1,
+    }
 }
 
 /// When a connection that ended `now`, for this reason, last lived. Bytes came `news` ago, if there were any.

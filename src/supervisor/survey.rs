@@ -157,7 +157,7 @@ impl Survey {
         let measures = &status.measures;
         let counts = status.counters.snapshot();
         let rates = self.rates.entry(settings.name.clone()).or_default();
-        rates.look(now.at.0, counts.hits);
+        rates.look(now.at.0, counts.records);
         let tally = status.outcomes.tally();
         let named =
             |counts: BTreeMap<&'static str, u64>| counts.into_iter().map(|(name, n)| (name.to_owned(), n)).collect();

@@ -22,6 +22,11 @@ pub const ALL: &[Family] = &[
         Samples::Stream(|stream, out| out.number(stream.counts.batches)),
     ),
     counter(
+        "stream_records_total",
+        "Records that were read from the service and appended to the journal, empty ones included: whether Kafka takes them or not.",
+        Samples::Stream(|stream, out| out.number(stream.counts.records)),
+    ),
+    counter(
         "hits_total",
         "Hits that were found in what was read, duplicates included. A hit that is produced again counts once.",
         Samples::Stream(|stream, out| out.number(stream.counts.hits)),

@@ -31,7 +31,7 @@ use super::files::Files;
 use super::room::StreamRoom;
 use super::store::{Entry, Store};
 use super::tail::{Ahead, Readings, Tail};
-use super::{AppendError, Batch, Condition, CursorGuard, DEFAULT_CURSOR, JournalStatus, NewBatch, Position};
+use super::{AppendError, Batch, CursorGuard, DEFAULT_CURSOR, JournalStatus, NewBatch, Position};
 use front::{Front, Queued, extend};
 use told::Told;
 

@@ -115,8 +115,8 @@ fn states_and_flags_are_shown() {
         let mut daemon = full.clone();
         flip(&mut daemon);
         let page = page(&daemon);
-        let changed = page.lines().zip(before.lines()).filter(|(now, then)| now != then);
-        assert!((1..=2).contains(&changed.count()), "flip {nth}");
+        let moved = page.lines().zip(before.lines()).filter(|(now, then)| now != then);
+        assert!((1..=2).contains(&moved.count()), "change {nth}");
     }
 }
 
