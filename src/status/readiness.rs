@@ -120,11 +120,14 @@ fn upstream(connection: &Connection) -> Option<(String, Option<String>)> {
             None
         }
         ConnectionState::Waiting | ConnectionState::Authorizing | ConnectionState::Connecting => {
-            let attempts = connection.failures.max(connection.tries);
+            let attempts = match connection.failures.max(connection.tries) {
+                1 => "1 attempt".to_owned(),
+                n => format!("{n} attempts"),
+            };
             let (text, advice) = connection.reason.as_ref().map_or_else(Default::default, |reason| {
                 (reason.text.as_str(), Some(reason.operator.clone()))
             });
-            Some((format!("no connection after {attempts} attempts: {text}"), advice))
+            Some((format!("no connection after {attempts}: {text}"), advice))
         }
         ConnectionState::Stopped => Some(("its connection was stopped".to_owned(), None)),
     }
