@@ -36,14 +36,30 @@ pub const MOST_LINES_A_DAY: usize = 24 * 12 + 2;
 /// What was told of trouble lately, by kind. Times are of any clock that does not go back.
 #[derive(Clone, Debug)]
 pub struct Digest<K> {
-    kinds: HashMap<K, Kind>,
     /// How many kinds are told apart.
     most: usize,
-    /// All others together.
-    rest: Option<Kind>,
     /// Whether a kind is over when it has not come for long, and nobody says so.
     ends_by_itself: bool,
+    /// None before the first trouble: most streams never have any, and there are many.
+    noted: Option<Box<Noted<K>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Noted<K> {
+    kinds: HashMap<K, Kind>,
+    /// All that are too many to be told apart.
+    rest: Option<Kind>,
     spell: Option<Spell>,
+}
+
+impl<K> Default for Noted<K> {
+    fn default() -> Self {
+        Self {
+            kinds: HashMap::new(),
+            rest: None,
+            spell: None,
+        }
+    }
 }
 
 /// What a line stands for.
@@ -112,58 +128,60 @@ struct Spell {
 
 impl<K: Eq + Hash> Digest<K> {
     /// Of trouble whose end is told ([`Self::over`]). It tells `most` kinds apart; what is beyond that counts as one.
-    pub fn new(most: usize) -> Self {
+    pub const fn new(most: usize) -> Self {
         Self {
-            kinds: HashMap::new(),
             most,
-            rest: None,
             ends_by_itself: false,
-            spell: None,
+            noted: None,
         }
     }
 
     /// Of trouble whose end nobody tells: it is over when it has not come for ten minutes.
-    pub fn without_end(most: usize) -> Self {
+    pub const fn without_end(most: usize) -> Self {
         Self {
+            most,
             ends_by_itself: true,
-            ..Self::new(most)
+            noted: None,
         }
     }
 
     /// Trouble of this kind came. If it is worth a line: what that line stands for.
     pub fn note(&mut self, kind: K, now: Duration) -> Option<Told> {
-        let spell = self.spell.get_or_insert(Spell {
+        let Self {
+            most, ends_by_itself, ..
+        } = *self;
+        let Noted { kinds, rest, spell } = &mut **self.noted.get_or_insert_default();
+        let spell = spell.get_or_insert(Spell {
             began: now,
             times: 0,
             is_told: false,
         });
         spell.times += 1;
-        if self.kinds.len() >= self.most && !self.kinds.contains_key(&kind) {
-            let ends_by_itself = self.ends_by_itself;
-            self.kinds.retain(|_, known| !known.is_past(now, ends_by_itself));
+        if kinds.len() >= most && !kinds.contains_key(&kind) {
+            kinds.retain(|_, known| !known.is_past(now, ends_by_itself));
         }
-        let entry = if self.kinds.len() < self.most || self.kinds.contains_key(&kind) {
-            self.kinds.entry(kind).or_insert_with(|| Kind::new(now))
+        let entry = if kinds.len() < most || kinds.contains_key(&kind) {
+            kinds.entry(kind).or_insert_with(|| Kind::new(now))
         } else {
-            self.rest.get_or_insert_with(|| Kind::new(now))
+            rest.get_or_insert_with(|| Kind::new(now))
         };
-        let told = entry.note(now, self.ends_by_itself);
+        let told = entry.note(now, ends_by_itself);
         spell.is_told |= told.is_some();
         told
     }
 
     /// Whether trouble of this kind would get no line now.
     pub fn is_quiet(&self, kind: &K, now: Duration) -> bool {
-        self.kinds
-            .get(kind)
-            .is_some_and(|known| !known.is_past(now, self.ends_by_itself) && known.is_quiet(now))
+        let known = self.noted.as_ref().and_then(|noted| noted.kinds.get(kind));
+        known.is_some_and(|known| !known.is_past(now, self.ends_by_itself) && known.is_quiet(now))
     }
 
     /// All trouble is over. Returns what a line should say of that: none if no line has said that there was any.
     pub fn over(&mut self, now: Duration) -> Option<Over> {
-        let spell = self.spell.take()?;
+        let noted = self.noted.as_mut()?;
+        let spell = noted.spell.take()?;
         let mut untold = 0;
-        for kind in self.kinds.values_mut().chain(self.rest.as_mut()) {
+        for kind in noted.kinds.values_mut().chain(noted.rest.as_mut()) {
             kind.is_over = true;
             kind.lines = kind.lines.min(LINES_REMEMBERED);
             if spell.is_told {

@@ -21,6 +21,8 @@ pub mod histogram;
 pub mod logs;
 pub mod measures;
 pub mod status;
+#[cfg(test)]
+pub mod testing;
 pub mod token;
 
 pub use counters::StreamCounters;

@@ -6,14 +6,14 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use super::*;
 use crate::telemetry::Events;
 use crate::telemetry::events::Event;
+use crate::telemetry::testing::hear;
 use crate::upstream::testing::{Connect, answer};
 
 /// What is logged from now on, on this thread.
 fn listen() -> (Events, DefaultGuard) {
     let events = Events::new();
     let subscriber = tracing_subscriber::registry().with(events.layer());
-    let guard = tracing::subscriber::set_default(subscriber);
-    (events, guard)
+    (events, hear(subscriber))
 }
 
 /// The lines of the slot, each with how long it was after the first.
