@@ -24,7 +24,8 @@ use crate::quarantine::Quarantine;
 use crate::settings::Settings;
 use crate::state_dir::StateDir;
 use crate::status::{Board, LastReload, board};
-use crate::stream::revival::AbortOnDrop;
+use crate::stream::revival::{AbortOnDrop, keep_alive};
+use crate::stream::stop_switch;
 use crate::supervisor::survey::{Around, Instruments, Survey};
 use crate::supervisor::{Leftover, Roster, Shared, Supervisor};
 use crate::telemetry::StreamStatus;
@@ -228,8 +229,22 @@ impl<C: Connector> Daemon<C> {
     }
 }
 
-/// Posts how everything is, again and again.
-async fn keep_posted(mut survey: Survey, board: Board) {
+/// Posts how everything is, again and again; started again if a look fails.
+async fn keep_posted(survey: Survey, board: Board) {
+    let survey = Arc::new(tokio::sync::Mutex::new(survey));
+    let (_never, stop) = stop_switch();
+    let failed = |pause: Duration| {
+        let pause_s = pause.as_secs();
+        tracing::error!(
+            pause_s,
+            "the status could not be made: it is tried again after a pause, and is old until then"
+        );
+    };
+    keep_alive(&stop, || post(survey.clone(), board.clone()), failed).await;
+}
+
+async fn post(survey: Arc<tokio::sync::Mutex<Survey>>, board: Board) {
+    let mut survey = survey.lock().await;
     let mut ticks = tokio::time::interval(board::EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

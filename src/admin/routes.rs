@@ -83,7 +83,12 @@ async fn status(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    answer(StatusCode::OK, METRICS, shared.showcase.now().metrics())
+    let shown = shared.showcase.now();
+    // Old numbers would look like new ones to Prometheus; without an answer it says that this daemon is down.
+    match shown.stuck_for() {
+        None => answer(StatusCode::OK, METRICS, shown.metrics()),
+        Some(age) => text(StatusCode::SERVICE_UNAVAILABLE, stuck(age.as_secs_f64())),
+    }
 }
 
 async fn events(State(shared): State<Arc<Shared>>) -> Response {

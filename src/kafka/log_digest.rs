@@ -77,7 +77,12 @@ fn likeness(text: &str) -> String {
         Some(_) | None => text,
     };
     let words = text.split(' ').filter(|word| !word.contains('#'));
-    digest::likeness(&words.collect::<Vec<_>>().join(" "))
+    // The broker's name comes first, and two brokers are two matters.
+    let words = words.enumerate().map(|(nth, word)| match nth {
+        0 if word.ends_with(':') => word.to_owned(),
+        _ => digest::likeness(word),
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -114,6 +119,7 @@ mod tests {
         for other in [
             "[thrd:kafka:9092/bootstrap]: other:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms)",
             "kafka:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: No route to host (after 0ms in state CONNECT)",
+            "kafka2:9092/2: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)",
             "1/1 brokers are down",
         ] {
             assert!(!digest.is_known(other, Duration::from_secs(1)), "{other}");

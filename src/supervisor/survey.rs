@@ -32,6 +32,8 @@ pub struct Survey {
     around: Around,
     clock: Arc<dyn Clock>,
     started: Moment,
+    /// The same as people read it: written once, because it is what tells one run from another.
+    started_at: String,
     rates: BTreeMap<String, RateWatch>,
 }
 
@@ -87,6 +89,7 @@ impl Survey {
         Self {
             roster,
             around,
+            started_at: shown(clock.wall()),
             clock,
             started,
             rates: BTreeMap::new(),
@@ -105,7 +108,7 @@ impl Survey {
             format: status::FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             at: shown(now.wall),
-            started: shown(as_wall(&*self.clock, self.started)),
+            started: self.started_at.clone(),
             uptime_seconds: seconds(now.at.since(self.started)),
             stopping: self.around.stop.is_requested(),
             journals: status::Journals {
@@ -156,6 +159,13 @@ impl Survey {
         } = running;
         let measures = &status.measures;
         let counts = status.counters.snapshot();
+        let held = journal.status();
+        // What was held up may have gone another way, such as into the quarantine: where nothing waits, nothing is held up.
+        let faring = if held.backlog_bytes == 0 {
+            Delivery::Well
+        } else {
+            status.delivery.now()
+        };
         let rates = self.rates.entry(settings.name.clone()).or_default();
         rates.look(now.at.0, counts.records);
         let tally = status.outcomes.tally();
@@ -174,10 +184,10 @@ impl Survey {
                 last_seconds: measures
                     .last_delivery()
                     .map(|at| seconds(now.instant.saturating_duration_since(at))),
-                ..delivery(&status.delivery.now(), now)
+                ..delivery(&faring, now)
             },
             journal: {
-                let journal = journal_of(journal.status(), self.around.journal_max_bytes, now);
+                let journal = journal_of(held, self.around.journal_max_bytes, now);
                 status::Journal {
                     backlog_records: measures.records_in(journal.backlog_bytes, counts.delivered),
                     ..journal

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// Values come in millionths: whole numbers add up without a lock, and a sum of seconds lasts for half a million years.
 const UNIT: f64 = 1e-6;
 
+/// No value counts as more: three years in seconds. A clock that was wrong by decades must not use up the sum.
+const LARGEST: f64 = 1e8;
+
 /// Measures. `BOUNDS` are the upper bounds of the buckets, growing; values beyond the last one are counted too.
 #[derive(Debug)]
 pub struct Measure<const N: usize> {
@@ -32,7 +35,7 @@ impl<const N: usize> Measure<N> {
 
     /// `times` values of `value` each. What is negative, such as by a clock that was set, counts as 0.
     pub fn observe(&self, value: f64, times: u64) {
-        let value = if value > 0.0 { value } else { 0.0 };
+        let value = if value > 0.0 { value.min(LARGEST) } else { 0.0 };
         let nth = self.bounds.partition_point(|bound| *bound < value);
         self.buckets
             .get(nth)

@@ -6,6 +6,7 @@ const LEVELS = { ERROR: ["bad", "error"], WARN: ["wait", "warning"], INFO: ["goo
 /** Newest first: `{ key, event }`. A daemon that was started anew counts its events from 1 again. */
 let events = [];
 let eventsOf;
+let eventsDay;
 
 /** Takes the events of a status, which fill what was missed. */
 function takeEvents(daemon) {
@@ -16,7 +17,9 @@ function takeEvents(daemon) {
   }
   eventsOf = daemon.started;
   const taken = daemon.events.filter(takeEvent);
-  if (isOther || taken.length > 0) putEvents();
+  const today = new Date().toDateString();
+  if (isOther || taken.length > 0 || today !== eventsDay) putEvents();
+  eventsDay = today;
 }
 
 /** Takes one event. Those that come before the first status are in it. */
@@ -55,7 +58,8 @@ function eventItem({ event }) {
   }
   const node = el("li", `event tone-${tone}`, time, level, what);
   node.dataset.seq = event.seq;
-  return { node, update() {} };
+  // Yesterday's times get their date.
+  return { node, update: () => putTime(time, event.at) };
 }
 
 /** The streams that events can be filtered by. */
@@ -66,4 +70,5 @@ function putEventStreams(daemon) {
   const chosen = select.value;
   select.replaceChildren(...names.map((name) => new Option(name || "all streams", name)));
   select.value = names.includes(chosen) ? chosen : "";
+  if (select.value !== chosen) putEvents();
 }

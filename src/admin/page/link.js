@@ -64,24 +64,25 @@ function takeStatus(status) {
   misfit = undefined;
   if (daemon && daemon.at === status.at && daemon.started === status.started) return;
   daemon = status;
-  freshAt = performance.now();
   retryIn = RETRY_FIRST;
   draw();
+  // Not before: what could not be drawn is not on the page.
+  freshAt = performance.now();
 }
 
 function draw() {
   show($("main"), true);
+  putStreams(daemon);
+  putHeadline(daemon);
+  putTiles(daemon);
+  putEventStreams(daemon);
+  takeEvents(daemon);
   if (isLost) {
     isLost = false;
     show($("stale"), false);
     document.body.classList.remove("is-stale");
     announce("The connection to the daemon is back.");
   }
-  putStreams(daemon);
-  putHeadline(daemon);
-  putTiles(daemon);
-  putEventStreams(daemon);
-  takeEvents(daemon);
 }
 
 /** Says so, once, and how old what is shown is, which goes on. */

@@ -86,12 +86,15 @@ fn parted(value: Value, key: &str) -> (Map<String, Value>, Vec<Value>) {
     (entries, list)
 }
 
+/// No object of ours has so many fields. Each is tried for itself, which takes its time.
+const MOST_FIELDS: usize = 256;
+
 /// A default with each field taken over that can be read.
 fn by_field<T: Default + Serialize + DeserializeOwned>(entries: Map<String, Value>) -> T {
     let Ok(Value::Object(mut taken)) = serde_json::to_value(T::default()) else {
         return T::default();
     };
-    for (key, value) in entries {
+    for (key, value) in entries.into_iter().take(MOST_FIELDS) {
         let before = taken.insert(key.clone(), value);
         if T::deserialize(Value::Object(taken.clone())).is_err() {
             match before {

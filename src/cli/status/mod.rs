@@ -53,9 +53,14 @@ pub(super) fn status(args: &StatusArgs) -> ExitCode {
         if args.alive {
             alive(&place, args.quiet).await
         } else {
-            client::status(&place)
-                .await
-                .map(|document| show(args, &place, document))
+            let document = client::status(&place).await?;
+            let code = show(args, &place, document);
+            // What was posted last may be long ago.
+            Ok(if client::is_alive(&place).await.unwrap_or(true) {
+                code
+            } else {
+                stuck(&place)
+            })
         }
     });
     match outcome {
@@ -68,9 +73,7 @@ pub(super) fn status(args: &StatusArgs) -> ExitCode {
 async fn alive(place: &Place, quiet: bool) -> Result<ExitCode, AskError> {
     let address = &place.address;
     Ok(if !client::is_alive(place).await? {
-        failure(&format_args!(
-            "the daemon at {address} answers, and its threads are stuck"
-        ))
+        stuck(place)
     } else if quiet {
         ExitCode::Ok
     } else {
@@ -78,6 +81,13 @@ async fn alive(place: &Place, quiet: bool) -> Result<ExitCode, AskError> {
             .err()
             .unwrap_or(ExitCode::Ok)
     })
+}
+
+fn stuck(place: &Place) -> ExitCode {
+    failure(&format_args!(
+        "the daemon at {} answers, and its threads are stuck: its last status is old",
+        place.address
+    ))
 }
 
 fn show(args: &StatusArgs, place: &Place, document: Document) -> ExitCode {
@@ -129,10 +139,12 @@ fn keep(daemon: &mut Daemon, wanted: &[String]) -> Result<(), ExitCode> {
         return Err(ExitCode::Usage);
     }
     daemon.streams.retain(|stream| wanted.contains(&stream.name));
+    let had_any = !daemon.hindrances.is_empty();
     daemon
         .hindrances
         .retain(|hindrance| hindrance.stream.as_ref().is_none_or(|name| wanted.contains(name)));
-    daemon.ready = daemon.hindrances.is_empty();
+    // Not if it says that it is not ready, and we cannot read why.
+    daemon.ready |= had_any && daemon.hindrances.is_empty();
     Ok(())
 }
 

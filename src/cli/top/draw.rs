@@ -129,9 +129,14 @@ impl App {
     }
 }
 
+/// So many lines as a screen counts them.
+fn lines_of(count: usize) -> u16 {
+    u16::try_from(count).unwrap_or(u16::MAX)
+}
+
 /// Cuts as many lines as there are off the top of `left`.
 fn take<'l>(left: &mut Rect, lines: Vec<Line<'l>>) -> (Rect, Vec<Line<'l>>) {
-    let height = left.height.min(lines.len() as u16);
+    let height = left.height.min(lines_of(lines.len()));
     let taken = Rect { height, ..*left };
     left.y += height;
     left.height -= height;
@@ -217,7 +222,7 @@ fn table_and_more(app: &App, frame: &mut Frame<'_>, mut left: Rect) {
     let rows = app.rows();
     let selected = app.selected(&rows);
     let chosen = rows.get(selected);
-    let table_wanted = rows.len() as u16 + 1;
+    let table_wanted = lines_of(rows.len()).saturating_add(1);
     let mut detail = chosen.map_or_else(Vec::new, |row| detail_lines(app, row, columns));
     let mut events: Vec<Line<'_>> = events(app, columns).collect();
     if left.height < ROOM_FOR_DETAIL {
@@ -229,9 +234,9 @@ fn table_and_more(app: &App, frame: &mut Frame<'_>, mut left: Rect) {
         events.insert(0, rule("what happened lately (e shows more)", columns));
     }
     // Events get a quarter at least, the table what it wants up to half of the rest, or more if the detail leaves it.
-    let events_least = (events.len() as u16).min(left.height / 4);
+    let events_least = lines_of(events.len()).min(left.height / 4);
     let rest = left.height - events_least;
-    let detail_wanted = detail.len() as u16;
+    let detail_wanted = lines_of(detail.len());
     let table_height = table_wanted
         .min((rest / 2).max(rest.saturating_sub(detail_wanted)))
         .max(LEAST_TABLE.min(table_wanted).min(rest));

@@ -60,7 +60,12 @@ impl Told {
                 before.map(|before| News::TakesAgain { before, over })
             }
             Condition::Full | Condition::DiskFull(_) | Condition::DiskFailing(_) => {
-                let told = self.conditions.note(likeness(&condition.to_string()), now);
+                let kind = likeness(&condition.to_string());
+                // A look is no event: what lasts counts once.
+                if before.is_none() && self.conditions.is_quiet(&kind, now) {
+                    return None;
+                }
+                let told = self.conditions.note(kind, now);
                 self.is_known = told.is_some();
                 told.map(|_| News::TakesNothing)
             }

@@ -77,7 +77,10 @@ impl Forwarder {
             Some(error) => error.to_string(),
             None => setback.failure.to_string(),
         };
-        self.show_setback(reason, setback.failure.advice(), failures, wait);
+        // Who has nothing to deliver is held up by nothing, and no delivery would ever show that it is over.
+        if setback.is_own() || self.journal.backlog_bytes() > 0 {
+            self.show_setback(reason, setback.failure.advice(), failures, wait);
+        }
         self.tell_setback(setback, failures, wait);
         if company != self.trouble.company() {
             let stream = &self.settings.name;

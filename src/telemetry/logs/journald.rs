@@ -60,14 +60,13 @@ impl Journald {
     }
 
     fn send(&self, mut entry: Entry) {
-        let dropped = self.dropped.load(Ordering::Relaxed);
+        // Whoever takes the count tells it; if it cannot, it is put back.
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {
             entry.put(&format!("{PREFIX}LINES_DROPPED"), &dropped.to_string());
         }
-        if self.socket.send_to(&entry.0, &self.path).is_ok() {
-            self.dropped.fetch_sub(dropped, Ordering::Relaxed);
-        } else {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        if self.socket.send_to(&entry.0, &self.path).is_err() {
+            self.dropped.fetch_add(dropped + 1, Ordering::Relaxed);
         }
     }
 }

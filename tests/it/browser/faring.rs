@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use livestreamd::simulator::{AttemptFault, Rate, StreamFault};
 
 use super::stand::Stand;
@@ -40,6 +42,17 @@ async fn the_page_shows_hits_as_they_come_and_counts_a_cooldown_down() {
         "the curve moves",
         "document.querySelector('#stream-web .line').getAttribute('d') !== curve",
     );
+
+    // What comes from elsewhere than the stream's own state: librdkafka's statistics, measured ages, the log, a reload.
+    tab.wait_for_text("#kafka-brokers", "1 broker connected");
+    tab.wait(
+        "the lag is known",
+        "/\\d/.test(document.querySelector('#stream-web .of-lag').innerText)",
+    );
+    tab.wait_for_text("#events", "streaming");
+    daemon.signal(Signal::HUP);
+    tab.wait_for_text("#reload-verdict", "Reloaded");
+    tab.wait_for_text("#events", "nothing changes");
 
     // A disconnect: a countdown that ticks by itself, and what is said to who cannot see it.
     let close = StreamFault::Close { trailer: true };

@@ -52,6 +52,7 @@ impl Stand {
              [credentials.default]\nclient_id = \"{CLIENT_ID}\"\nclient_secret_file = {:?}\ntoken_url = \"{}\"\n\
              [upstream]\ncooldown = \"{}ms\"\n\
              [kafka]\nbrokers = \"{}\"\ndead_letter_topic = \"{}\"\n\
+             [kafka.properties]\n\"statistics.interval.ms\" = 500\n\
              [admin]\nlisten = \"127.0.0.1:{port}\"\n\
              [log]\nformat = \"json\"\n",
             path(&scratch.path().join("state")),
