@@ -8,7 +8,7 @@ use axum::extract::{Extension, State};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 
@@ -60,6 +60,10 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 /// The answer to a request that is not to be answered.
 pub(super) fn refused(refusal: Refusal) -> Response {
     let mut response = text(refusal.status(), format!("{refusal}\n"));
+    // Who is not let in holds no place among the connections.
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
     if refusal == Refusal::NoToken {
         for challenge in [
             "Basic realm=\"livestreamd\", charset=\"UTF-8\"",

@@ -5,13 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::{Daemon, open_journal};
 use crate::journal::Journal;
-use crate::settings::{Changes, Loaded, Settings, StreamChange};
+use crate::settings::{Changes, Loaded, StreamChange};
 use crate::status::LastReload;
 use crate::telemetry::logs;
 use crate::upstream::Connector;
+
+/// How long a removed stream may take beyond `shutdown_timeout` until its journal can be opened again.
+const LONGEST_LEAVING: Duration = Duration::from_secs(10);
 
 /// How many streams were treated how.
 #[derive(Debug, Default)]
@@ -39,7 +43,7 @@ impl<C: Connector> Daemon<C> {
             tracing::warn!("{warning}");
         }
         let mut changes = Changes::between(&self.settings, &settings);
-        let mut faults = self.renew_admin(&settings, &mut changes).await;
+        let mut faults = self.renew_admin(&mut changes).await;
         if changes.is_empty() && faults.is_empty() {
             let streams = changes.unchanged;
             tracing::info!(
@@ -63,6 +67,9 @@ impl<C: Connector> Daemon<C> {
             && let Err(error) = logs::set_filter(filter)
         {
             tracing::warn!(%error, "log.filter stays as it is until a restart");
+            changes.daemon.log_filter = None;
+            changes.daemon.keys.retain(|key| key != "log.filter");
+            faults.push(error.to_string());
         }
         let settings = changes.applied_to(&self.settings);
         self.supervisor.apply(&changes, &settings, journals);
@@ -72,9 +79,10 @@ impl<C: Connector> Daemon<C> {
 
     /// Has the admin server read its token again, which may have changed in its file. If it cannot, that is reported, and all of `[admin]`
     /// stays as it was.
-    async fn renew_admin(&self, wanted: &Settings, changes: &mut Changes) -> Vec<String> {
+    async fn renew_admin(&self, changes: &mut Changes) -> Vec<String> {
         let Some(admin) = &self.admin else { return Vec::new() };
-        let Err(error) = admin.renew(&wanted.admin).await else {
+        let settings = changes.daemon.admin.as_ref().unwrap_or(&self.settings.admin);
+        let Err(error) = admin.renew(settings).await else {
             return Vec::new();
         };
         tracing::error!(%error, "[admin] stays as it was");
@@ -88,7 +96,21 @@ impl<C: Connector> Daemon<C> {
         let (mut opened, mut faults) = (BTreeMap::new(), Vec::new());
         for change in &changes.streams {
             let StreamChange::Added(stream) = change else { continue };
-            self.supervisor.has_left(&stream.name).await;
+            let patience = self.settings.shutdown_timeout + LONGEST_LEAVING;
+            if tokio::time::timeout(patience, self.supervisor.has_left(&stream.name))
+                .await
+                .is_err()
+            {
+                let stream = &stream.name;
+                tracing::error!(
+                    stream,
+                    "the stream is not added: the one of that name that was removed has not ended; reload again later"
+                );
+                faults.push(format!(
+                    "streams.{stream}: the stream of that name that was removed has not ended; reload again later"
+                ));
+                continue;
+            }
             let (journals, name) = (self.journals.clone(), stream.name.clone());
             let journal = tokio::task::spawn_blocking(move || {
                 let journal = open_journal(&journals, &name);

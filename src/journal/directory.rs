@@ -60,14 +60,7 @@ struct Shares {
     /// What was set aside for that at the start, and nobody has now.
     free: u64,
     /// What each open journal has, by its stream's name.
-    lent: BTreeMap<String, Share>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Share {
-    own: u64,
-    /// How much of it was taken from what all share: for a stream that came later.
-    of_shared: u64,
+    lent: BTreeMap<String, u64>,
 }
 
 impl Journals {
@@ -133,25 +126,19 @@ impl Journals {
         journal.close();
         let durable = journal.durable().is_none_or(|durable| self.engine.release(durable));
         let mut shares = self.shares();
-        if let Some(Share { own, of_shared }) = shares.lent.remove(stream) {
-            shares.free += own - of_shared;
-            self.shared_room.give_back(of_shared);
-        }
+        shares.free += shares.lent.remove(stream).unwrap_or_default();
         durable
     }
 
-    /// A stream's own part of the room, and how many streams share it out. Those that come later than the start take theirs from what
-    /// others have left, and the rest from what all share.
+    /// A stream's own part of the room, and how many streams share it out. Those that come later than the start have one only as far as
+    /// others have left theirs, until a restart deals all of it out anew: what all share must stay as it is, or a batch might wait for
+    /// more of it than there can ever be.
     fn lend(&self, stream: &str) -> (u64, u64) {
         let mut shares = self.shares();
         let streams = self.settings.streams.max(shares.lent.len() + 1) as u64;
-        let own = self.settings.max_bytes_in_all / OWN_SHARE / streams;
-        let of_shared = own.saturating_sub(shares.free);
-        shares.free -= own - of_shared;
-        if of_shared > 0 {
-            self.shared_room.force(of_shared);
-        }
-        shares.lent.insert(stream.to_owned(), Share { own, of_shared });
+        let own = (self.settings.max_bytes_in_all / OWN_SHARE / streams).min(shares.free);
+        shares.free -= own;
+        shares.lent.insert(stream.to_owned(), own);
         (own, streams)
     }
 
@@ -200,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_streams_have_of_their_own_is_never_more_than_was_set_aside_but_for_those_that_come_later() {
+    fn what_streams_have_of_their_own_is_never_more_than_was_set_aside() {
         const IN_ALL: u64 = 4_000;
         let dir = tempfile::tempdir().unwrap();
         let journals = Journals::start(JournalsSettings {
@@ -211,18 +198,15 @@ mod tests {
             streams: 2,
         })
         .unwrap();
-        let lent = |name: &str| {
-            let share = journals.shares().lent[name];
-            (share.own, share.of_shared)
-        };
+        let lent = |name: &str| journals.shares().lent[name];
         let mut open: BTreeMap<&str, Journal> = BTreeMap::new();
         for name in ["a", "b", "c"] {
             open.insert(name, journals.open(name).unwrap());
         }
-        assert_eq!([lent("a"), lent("b"), lent("c")], [(500, 0), (500, 0), (333, 333)]);
+        assert_eq!([lent("a"), lent("b"), lent("c")], [500, 500, 0]);
         assert!(journals.release("a", &open["a"]));
         open.insert("d", journals.open("d").unwrap());
-        assert_eq!(lent("d"), (333, 0), "others have left some");
+        assert_eq!(lent("d"), 333, "others have left some");
         for name in ["b", "c", "d"] {
             assert!(journals.release(name, &open[name]));
         }

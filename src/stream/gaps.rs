@@ -49,6 +49,8 @@ impl Gaps {
             watch,
             alarm: None,
         };
+        // Whatever the driver before had shown, of another url perhaps.
+        gaps.noted.status.show_gap(None);
         if let Some(open) = open {
             gaps.began(open);
         }

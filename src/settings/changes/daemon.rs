@@ -207,6 +207,12 @@ fn admin_keys(current: &AdminSettings, wanted: &AdminSettings) -> (Vec<String>, 
         (Some(one), Some(other)) => same_secret(one, other),
         (None, Some(_)) | (Some(_), None) => false,
     };
-    let in_place = named([("admin.token", same_token), ("admin.hosts", *hosts == current.hosts)]);
-    (in_place, named([("admin.listen", *listen == current.listen)]))
+    let access = named([("admin.token", same_token), ("admin.hosts", *hosts == current.hosts)]);
+    let place = named([("admin.listen", *listen == current.listen)]);
+    // A token that is wanted no more is wanted no more somewhere else: until then it stays where it is.
+    if place.is_empty() || token.is_some() {
+        (access, place)
+    } else {
+        (Vec::new(), [place, access].concat())
+    }
 }

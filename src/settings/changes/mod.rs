@@ -21,7 +21,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::resolved::{Settings, StreamSettings};
+use super::resolved::{JournalSettings, Settings, StreamSettings};
 pub use daemon::DaemonChanges;
 pub use stream::ChangedKeys;
 pub use stream::same_credential;
@@ -63,17 +63,24 @@ impl Changes {
     pub fn between(current: &Settings, wanted: &Settings) -> Self {
         let mut before: BTreeMap<&str, &StreamSettings> = by_name(current);
         let (mut streams, mut unchanged) = (Vec::new(), 0);
+        let (daemon, mut needs_restart) = daemon::between(current, wanted);
         for (name, settings) in by_name(wanted) {
+            let mut settings = settings.clone();
+            let longest = longest_record(current);
+            if settings.max_record_bytes > longest {
+                settings.max_record_bytes = longest;
+                needs_restart.push(format!("streams.{name}.max_record_bytes"));
+            }
             let change = match before.remove(name) {
-                None => StreamChange::Added(Arc::new(settings.clone())),
+                None => StreamChange::Added(Arc::new(settings)),
                 Some(before) => {
-                    let keys = ChangedKeys::between(before, settings);
+                    let keys = ChangedKeys::between(before, &settings);
                     if keys.is_empty() {
                         unchanged += 1;
                         continue;
                     }
                     StreamChange::Changed {
-                        settings: Arc::new(settings.clone()),
+                        settings: Arc::new(settings),
                         keys,
                     }
                 }
@@ -86,7 +93,6 @@ impl Changes {
                 .map(|name| StreamChange::Removed { name: name.to_owned() }),
         );
         streams.sort_by(|a, b| a.name().cmp(b.name()));
-        let (daemon, needs_restart) = daemon::between(current, wanted);
         Self {
             streams,
             unchanged,
@@ -126,6 +132,17 @@ impl StreamChange {
             Self::Removed { name } => name,
         }
     }
+}
+
+/// The longest record that the journal and the quarantine in use can hold. Wanted ones may hold longer ones, but come with a restart only.
+fn longest_record(current: &Settings) -> usize {
+    let JournalSettings {
+        max_bytes,
+        max_bytes_in_all,
+        sync_interval: _,
+    } = current.journal;
+    let longest = max_bytes.min(max_bytes_in_all).min(current.quarantine.max_bytes);
+    usize::try_from(longest).unwrap_or(usize::MAX)
 }
 
 fn by_name(settings: &Settings) -> BTreeMap<&str, &StreamSettings> {

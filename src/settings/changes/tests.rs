@@ -396,6 +396,36 @@ fn few<const N: usize>() -> impl Strategy<Value = [bool; N]> {
 }
 
 #[test]
+fn a_record_that_the_quarantine_in_use_cannot_hold_is_let_in_after_a_restart_only() {
+    let (mut current, mut wanted) = (plain(), plain());
+    current.quarantine.max_bytes = 16 << 20;
+    wanted.quarantine.max_bytes = 64 << 20;
+    wanted.streams[0].max_record_bytes = 64 << 20;
+    let changes = Changes::between(&current, &wanted);
+    let name = &wanted.streams[0].name;
+    assert_eq!(
+        changes.needs_restart,
+        [
+            "quarantine.max_bytes".to_owned(),
+            format!("streams.{name}.max_record_bytes")
+        ]
+    );
+    let applied = changes.applied_to(&current);
+    assert_eq!(applied.streams[0].max_record_bytes, 16 << 20, "as much as it can hold");
+    assert_eq!(applied.quarantine.max_bytes, 16 << 20);
+}
+
+#[test]
+fn a_token_is_not_taken_off_a_place_that_stays() {
+    let (mut current, mut wanted) = (plain(), plain());
+    current.admin.token = Some(secret("shown"));
+    wanted.admin.listen = AdminListen::Off;
+    let changes = Changes::between(&current, &wanted);
+    assert_eq!(changes.needs_restart, ["admin.listen", "admin.token"]);
+    assert!(changes.daemon.is_empty() && changes.applied_to(&current).admin.token.is_some());
+}
+
+#[test]
 fn who_may_see_the_admin_server_changes_in_place_and_where_it_listens_does_not() {
     let (current, mut wanted) = (plain(), plain());
     wanted.admin.token = Some(secret("another"));
