@@ -112,6 +112,6 @@ async fn the_oldest_record_keeps_its_age_while_kafka_refuses_it_and_after_a_rest
         // Their age counts from when they were read, not from the restart.
         let latency = stream.status.measures.delivery_latency.snapshot();
         assert_eq!((latency.count, latency.buckets.last().unwrap().count), (2, 0));
-        assert!(latency.sum > 3e9);
+        assert!(latency.sum > 1.9e8, "as much as counts at most: {}", latency.sum);
     }
 }

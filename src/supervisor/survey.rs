@@ -386,6 +386,7 @@ mod tests {
     struct Trial {
         survey: Survey,
         status: StreamStatus,
+        journal: Arc<Journal>,
         clock: Arc<SystemClock>,
         switch: StopSwitch,
         _dir: tempfile::TempDir,
@@ -403,10 +404,11 @@ mod tests {
         let quarantine = Quarantine::open(dir.path(), settings.quarantine).unwrap();
         let (switch, stop) = stop_switch();
         let (roster, status) = (Roster::default(), StreamStatus::new("web", 1));
+        let journal = Arc::new(Journal::in_memory(1 << 20));
         roster.set(vec![Running {
             settings: Arc::new(settings.streams[0].clone()),
             status: status.clone(),
-            journal: Arc::new(Journal::in_memory(1 << 20)),
+            journal: journal.clone(),
             token: TokenStatus::default(),
         }]);
         let clock = Arc::new(SystemClock::new());
@@ -418,6 +420,7 @@ mod tests {
         Trial {
             survey,
             status,
+            journal,
             clock,
             switch,
             _dir: dir,
@@ -458,8 +461,8 @@ mod tests {
         assert_eq!(daemon.hindrances[0].stream.as_deref(), Some("web"));
     }
 
-    #[test]
-    fn kafka_s_refusal_is_shown_with_its_words() {
+    #[tokio::test]
+    async fn kafka_s_refusal_is_shown_with_its_words_as_long_as_something_waits() {
         let mut trial = trial();
         let now = Instant::now();
         trial.status.delivery.show(Delivery::SetBack {
@@ -469,6 +472,14 @@ mod tests {
             advice: Some("create it"),
             failures: 3,
         });
+        assert_eq!(trial.survey.look().streams[0].delivery.state, DeliveryState::Well);
+        let batch = NewBatch {
+            kind: BatchKind::Records,
+            received_ms: 0,
+            slot: 0,
+            bytes: "{}\n".into(),
+        };
+        trial.journal.append(batch).await.unwrap();
         let daemon = trial.survey.look();
         let delivery = &daemon.streams[0].delivery;
         assert_eq!(delivery.state, DeliveryState::SetBack);
