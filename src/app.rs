@@ -1,4 +1,7 @@
-//! The daemon put together: state directory, journals, producer, supervisor; and taken apart in the opposite order.
+//! The daemon put together: state directory, journals, producer, supervisor, admin server; and taken apart in the opposite order. While it
+//! runs, it may be given another configuration ([`reload`]).
+
+mod reload;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,8 +11,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use crate::admin::{self, Admin};
 use crate::clock::{Clock, SystemClock};
 use crate::journal::{Journal, Journals, JournalsSettings, OpenError};
 use crate::kafka::Producer;
@@ -18,12 +23,13 @@ use crate::lifecycle::ResetTo;
 use crate::quarantine::Quarantine;
 use crate::settings::Settings;
 use crate::state_dir::StateDir;
-use crate::status::{Board, board};
-use crate::stream::revival::AbortOnDrop;
-use crate::supervisor::survey::{Around, Survey};
-use crate::supervisor::{Leftover, Shared, Supervisor};
+use crate::status::{Board, LastReload, board};
+use crate::stream::revival::{AbortOnDrop, keep_alive};
+use crate::stream::stop_switch;
+use crate::supervisor::survey::{Around, Instruments, Survey};
+use crate::supervisor::{Leftover, Roster, Shared, Supervisor};
 use crate::telemetry::StreamStatus;
-use crate::upstream::Connector;
+use crate::upstream::{Connector, Dialer};
 
 /// How long librdkafka may take to end, once nothing is left to deliver.
 const LONGEST_CLOSE: Duration = Duration::from_secs(2);
@@ -35,12 +41,16 @@ const OPENED_AT_ONCE: usize = 4;
 const OPENING_TOLD_EVERY: Duration = Duration::from_secs(2);
 
 /// A running daemon.
-pub struct Daemon {
-    supervisor: Supervisor,
+pub struct Daemon<C: Connector = Dialer> {
+    supervisor: Supervisor<C>,
     producer: Arc<Producer>,
-    journals: Journals,
+    journals: Arc<Journals>,
+    /// Those in use: what needs a restart is in them as it was at the start.
     settings: Settings,
+    clock: Arc<dyn Clock>,
+    last_reload: watch::Sender<Option<LastReload>>,
     board: Board,
+    admin: Option<Admin>,
     _posting: AbortOnDrop,
     _state_dir: StateDir,
 }
@@ -54,12 +64,12 @@ pub struct Ended {
     pub durable: bool,
 }
 
-impl Daemon {
+impl<C: Connector> Daemon<C> {
     /// Locks the state directory, opens the journals, makes the producer, and starts all streams. It is the same after a crash.
     ///
     /// # Errors
     /// If the state directory cannot be used or is in use, a journal cannot be opened, or librdkafka refuses a property.
-    pub async fn start<C: Connector>(settings: Settings, connector: C) -> anyhow::Result<Self> {
+    pub async fn start(settings: Settings, connector: C) -> anyhow::Result<Self> {
         Self::start_resetting(settings, connector, BTreeMap::new()).await
     }
 
@@ -67,12 +77,15 @@ impl Daemon {
     ///
     /// # Errors
     /// As for [`Self::start`].
-    pub async fn start_resetting<C: Connector>(
+    pub async fn start_resetting(
         settings: Settings,
         connector: C,
         resets: BTreeMap<String, ResetTo>,
     ) -> anyhow::Result<Self> {
         let state_dir = StateDir::lock(&settings.state_dir)?;
+        // Before anything goes out: a daemon that nobody could look into should not have begun.
+        let listener = admin::Listener::bind(&settings.admin).await?;
+        let page = listener.as_ref().map_or("off".to_owned(), admin::Listener::url);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let leases = LeaseDir::open(state_dir.path(), clock.clone())
             .with_context(|| format!("cannot make {}/leases", state_dir.path().display()))?;
@@ -82,12 +95,14 @@ impl Daemon {
             let (path, settings) = (state_dir.path().to_owned(), settings.clone());
             tokio::task::spawn_blocking(move || open_journals(&path, &settings)).await??
         };
+        let journals = Arc::new(journals);
         let producer = Arc::new(Producer::new(&settings.kafka)?);
         let shared = Shared {
             connector: Arc::new(connector),
             producer: producer.clone(),
             leases,
             state_dir: state_dir.path().to_owned(),
+            journals: journals.clone(),
             quarantine: quarantine.clone(),
             clock: clock.clone(),
             resets,
@@ -96,21 +111,37 @@ impl Daemon {
             version = env!("CARGO_PKG_VERSION"),
             streams = settings.streams.len(),
             state_dir = %settings.state_dir.display(),
+            admin = page,
             backlog_bytes = opened.iter().map(Journal::backlog_bytes).sum::<u64>(),
             "started"
         );
         let supervisor = Supervisor::start(&settings, opened, shared);
-        let around = Around::new(&settings, quarantine, supervisor.stop_word().clone());
-        let mut survey = Survey::new(supervisor.roster().clone(), around, clock);
+        let last_reload = watch::Sender::new(None);
+        let instruments = Instruments {
+            kafka: producer.status().clone(),
+            sync_rounds: journals.sync_rounds(),
+        };
+        let around = Around {
+            last_reload: last_reload.subscribe(),
+            ..Around::new(&settings, quarantine, instruments, supervisor.stop_word().clone())
+        };
+        let mut survey = Survey::new(supervisor.roster().clone(), around, clock.clone());
         let board = Board::new(survey.look());
-        let posting = AbortOnDrop(tokio::spawn(keep_posted(survey, board.clone())));
+        let posting = AbortOnDrop::spawn(keep_posted(survey, board.clone()));
+        let admin = match listener {
+            Some(listener) => Some(listener.serve(board.clone()).await?),
+            None => None,
+        };
         Ok(Self {
             supervisor,
             producer,
             journals,
             settings,
             board,
+            admin,
             _posting: posting,
+            clock,
+            last_reload,
             _state_dir: state_dir,
         })
     }
@@ -120,9 +151,25 @@ impl Daemon {
         &self.board
     }
 
-    /// What each stream does, in the order of the settings.
-    pub fn statuses(&self) -> &[StreamStatus] {
-        self.supervisor.statuses()
+    /// The admin server, if there is one.
+    pub const fn admin(&self) -> Option<&Admin> {
+        self.admin.as_ref()
+    }
+
+    /// What each stream does now, in the order of their names.
+    pub fn statuses(&self) -> Vec<StreamStatus> {
+        let running = self.supervisor.roster().all();
+        running.iter().map(|stream| stream.status.clone()).collect()
+    }
+
+    /// Which streams run, for who shows them while a reload may change that.
+    pub const fn roster(&self) -> &Roster {
+        self.supervisor.roster()
+    }
+
+    /// What came of the last reload, if there was any.
+    pub fn last_reload(&self) -> watch::Receiver<Option<LastReload>> {
+        self.last_reload.subscribe()
     }
 
     /// Closes the connections, stores their leases and delivers what was read, within `shutdown_timeout`. What is not delivered
@@ -133,7 +180,7 @@ impl Daemon {
             timeout_s = timeout.as_secs_f64(),
             "stopping: closing connections, then delivering what was read"
         );
-        let statuses = self.supervisor.statuses().to_vec();
+        let statuses = self.statuses();
         let leftover = self.supervisor.stop(timeout).await;
         for status in &statuses {
             let counts = status.counters.snapshot();
@@ -149,7 +196,7 @@ impl Daemon {
                 quarantined = counts.quarantined,
                 cut_records = counts.cut_records,
                 rewinds = counts.rewinds,
-                "in all"
+                "what this run did, in all"
             );
         }
         let journals = self.journals;
@@ -174,12 +221,30 @@ impl Daemon {
         {
             tracing::warn!("the kafka producer did not end in time: ending without it");
         }
+        // Last, so that it shows the end as well.
+        if let Some(admin) = self.admin {
+            admin.stop().await;
+        }
         Ended { leftover, durable }
     }
 }
 
-/// Posts how everything is, again and again.
-async fn keep_posted(mut survey: Survey, board: Board) {
+/// Posts how everything is, again and again; started again if a look fails.
+async fn keep_posted(survey: Survey, board: Board) {
+    let survey = Arc::new(tokio::sync::Mutex::new(survey));
+    let (_never, stop) = stop_switch();
+    let failed = |pause: Duration| {
+        let pause_s = pause.as_secs();
+        tracing::error!(
+            pause_s,
+            "the status could not be made: it is tried again after a pause, and is old until then"
+        );
+    };
+    keep_alive(&stop, || post(survey.clone(), board.clone()), failed).await;
+}
+
+async fn post(survey: Arc<tokio::sync::Mutex<Survey>>, board: Board) {
+    let mut survey = survey.lock().await;
     let mut ticks = tokio::time::interval(board::EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

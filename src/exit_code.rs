@@ -11,6 +11,8 @@ pub enum ExitCode {
     Ok = 0,
     /// Anything that has no code of its own; a restart may help.
     Failure = 1,
+    /// `status`: the daemon answers, and is not ready. Not 2, which Docker reserves for health checks.
+    NotReady = 3,
     /// The command line is wrong.
     Usage = 64,
     /// The configuration is wrong, or a file that it names is missing.
@@ -32,10 +34,11 @@ mod tests {
         let codes = [
             ExitCode::Ok,
             ExitCode::Failure,
+            ExitCode::NotReady,
             ExitCode::Usage,
             ExitCode::Configuration,
         ]
         .map(|code| code as u8);
-        assert_eq!(codes, [0, 1, 64, 78]);
+        assert_eq!(codes, [0, 1, 3, 64, 78]);
     }
 }

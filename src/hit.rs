@@ -1,4 +1,4 @@
-//! Is this record a hit, and what are its ids? And: where are the records in a batch?
+//! Is this record a hit, what are its ids, and when was it collected? And: where are the records in a batch?
 //!
 //! Promise: whatever the bytes, [`inspect`] ends without a panic and in bounded stack. Any one JSON object is a hit, whatever is in
 //! it, because the service adds, drops and retypes fields without notice (protocol notes, sections 5 and 8). Ids are read as
@@ -17,6 +17,9 @@ pub struct Hit {
     pub hit_id: Option<(u64, u64)>,
     /// `(visIdHigh, visIdLow)`, likewise.
     pub visitor_id: Option<(u64, u64)>,
+    /// `receivedTimeGMT`, likewise: when Adobe collected it, in seconds since the Unix epoch (protocol notes, section 8). Not checked for
+    /// sense.
+    pub received: Option<u64>,
 }
 
 /// Why a record is not a hit.
@@ -50,7 +53,7 @@ impl fmt::Display for NotAHit {
     }
 }
 
-/// Reads the ids of a record, whose line ending is stripped; or says why it is not exactly one JSON object in UTF-8.
+/// Reads the ids and the time of a record, whose line ending is stripped; or says why it is not exactly one JSON object in UTF-8.
 ///
 /// Text between the quotes of a string is checked for JSON's grammar only: a lone surrogate (`"\ud800"`) passes, as does a
 /// number that no machine type holds, because the grammar allows both.
@@ -145,8 +148,8 @@ impl<'a> Iterator for Records<'a> {
 /// What JSON counts as space between tokens.
 const JSON_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
-/// The four keys that we look for.
-const WANTED: [&str; 4] = ["hitIdHigh", "hitIdLow", "visIdHigh", "visIdLow"];
+/// The keys that we look for.
+const WANTED: [&str; 5] = ["hitIdHigh", "hitIdLow", "visIdHigh", "visIdLow", "receivedTimeGMT"];
 
 /// Walks the top level of the object, and skips every value but those of the wanted keys. `serde_json` skips without recursion.
 struct HitVisitor;
@@ -159,17 +162,18 @@ impl<'de> Visitor<'de> for HitVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Hit, A::Error> {
-        let mut found = [Found::Missing; 4];
+        let mut found = [Found::Missing; WANTED.len()];
         while let Some(Key(key)) = map.next_key()? {
             match key {
                 None => drop(map.next_value::<IgnoredAny>()?),
                 Some(wanted) => found[wanted] = found[wanted].and(map.next_value::<&RawValue>()?.get()),
             }
         }
-        let [hit_high, hit_low, visitor_high, visitor_low] = found.map(Found::id);
+        let [hit_high, hit_low, visitor_high, visitor_low, received] = found.map(Found::number);
         Ok(Hit {
             hit_id: hit_high.zip(hit_low),
             visitor_id: visitor_high.zip(visitor_low),
+            received,
         })
     }
 }
@@ -193,9 +197,9 @@ impl Found {
         }
     }
 
-    const fn id(self) -> Option<u64> {
+    const fn number(self) -> Option<u64> {
         match self {
-            Self::Once(id) => Some(id),
+            Self::Once(number) => Some(number),
             Self::Missing | Self::Unusable => None,
         }
     }
@@ -230,10 +234,12 @@ mod tests {
     const IDS: Hit = Hit {
         hit_id: Some((2_948_027_281_753_079_808, 4_948_646_782_672_799_561)),
         visitor_id: Some((u64::MAX, 0)),
+        received: None,
     };
     const NO_IDS: Hit = Hit {
         hit_id: None,
         visitor_id: None,
+        received: None,
     };
 
     fn nested(open: &str, close: &str, depth: usize) -> String {
@@ -248,6 +254,22 @@ mod tests {
     fn ids_above_the_range_of_a_double_are_read_exactly() {
         let record = br#"{"hitIdHigh":2948027281753079808,"x":{"hitIdLow":1},"hitIdLow":4948646782672799561,"visIdHigh":18446744073709551615,"visIdLow":0}"#;
         assert_eq!(inspect(record), Ok(IDS));
+    }
+
+    #[test]
+    fn the_time_of_a_hit_is_read_if_it_is_there_once_and_a_whole_number() {
+        for (time, read) in [
+            ("1372782179", Some(1_372_782_179)),
+            ("0", Some(0)),
+            ("\"1372782179\"", None),
+            ("-5", None),
+            ("1.5e9", None),
+            ("null", None),
+            ("1,\"receivedTimeGMT\":1", None),
+        ] {
+            let record = format!("{{\"x\":{{\"receivedTimeGMT\":9}},\"receivedTimeGMT\":{time},\"timeGMT\":7}}");
+            assert_eq!(inspect(record.as_bytes()).unwrap().received, read, "{record}");
+        }
     }
 
     #[test]
@@ -274,7 +296,8 @@ mod tests {
                 inspect(record.as_bytes()),
                 Ok(Hit {
                     hit_id: None,
-                    visitor_id: Some((3, 4))
+                    visitor_id: Some((3, 4)),
+                    received: None
                 }),
                 "{record}"
             );
@@ -313,7 +336,8 @@ mod tests {
             inspect(record),
             Ok(Hit {
                 hit_id: Some((1, 2)),
-                visitor_id: Some((4, 6))
+                visitor_id: Some((4, 6)),
+                received: None
             })
         );
     }
@@ -378,6 +402,7 @@ mod tests {
             let ids = Hit {
                 hit_id: Some((1, 2)),
                 visitor_id: None,
+                received: None,
             };
             assert_eq!(inspect(nested("[", "]", 1_000_000).as_bytes()), Ok(ids));
             assert_eq!(inspect(nested("{\"b\":", "}", 1_000_000).as_bytes()), Ok(ids));
@@ -461,6 +486,7 @@ mod tests {
                 Ok(Hit {
                     hit_id: id_of(&value, "hitIdHigh", "hitIdLow"),
                     visitor_id: id_of(&value, "visIdHigh", "visIdLow"),
+                    received: value.get("receivedTimeGMT").and_then(Value::as_u64),
                 })
             } else {
                 Err(NotAHit::NotAnObject)

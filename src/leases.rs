@@ -112,6 +112,14 @@ pub struct LeaseDir {
     resets: Arc<Mutex<HashMap<LeaseKey, Option<ResetDone>>>>,
     /// When a connection of a slot last lived.
     last_alive: Arc<Mutex<HashMap<LeaseKey, Stamp>>>,
+    /// Locked by whoever may connect.
+    claims: Arc<Mutex<HashMap<LeaseKey, Arc<tokio::sync::Mutex<()>>>>>,
+}
+
+/// The right to connect as one slot of one endpoint, and to keep its lease. In this process nobody else has it.
+#[derive(Debug)]
+pub struct Claim {
+    _held: tokio::sync::OwnedMutexGuard<()>,
 }
 
 impl LeaseDir {
@@ -126,7 +134,17 @@ impl LeaseDir {
             landed: Arc::default(),
             resets: Arc::default(),
             last_alive: Arc::default(),
+            claims: Arc::default(),
         })
+    }
+
+    /// Waits until nobody else may connect as this slot of this endpoint: a stream that another one replaces closes its connection and its
+    /// lease first. Who waits is served in turn.
+    pub async fn claim(&self, key: &LeaseKey) -> Claim {
+        let claim = lock(&self.claims).entry(key.clone()).or_default().clone();
+        Claim {
+            _held: claim.lock_owned().await,
+        }
     }
 
     /// What is on disk for `key`. What is wrong with it is logged.

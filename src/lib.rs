@@ -22,9 +22,11 @@
 //! | edge | [`simulator`] | a Live Stream service for trials and tests |
 //! | driver | [`stream`] | one slot's driver, one stream's tasks |
 //! | driver | [`supervisor`] | all streams: start, restart, stop |
+//! | driver | [`admin`] | status, health and metrics over HTTP; reads what is posted and changes nothing |
 //! | app | [`app`], [`demo`] | the daemon put together; the demonstration |
 //! | cli | [`cli`], [`exit_code`] | the command line |
 
+pub mod admin;
 #[cfg(feature = "kafka")]
 pub mod app;
 #[cfg(feature = "kafka")]

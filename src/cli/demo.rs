@@ -7,7 +7,7 @@ use crate::exit_code::ExitCode;
 
 pub(super) fn demo(args: &DemoArgs) -> ExitCode {
     // Before anything is started, so that no signal is missed.
-    let asked_to_end = match signals::listen() {
+    let asked_to_end = match signals::listen_for_end() {
         Ok(stop) => stop,
         Err(error) => return failure(&error),
     };

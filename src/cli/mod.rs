@@ -7,9 +7,11 @@
 //! | [`simulate`] | a Live Stream service for people without a contract |
 //! | [`demo`] | everything in one process |
 //! | [`explain`] | what an answer of the service means, and what to do |
+//! | [`status`] | how the running daemon is, in one table; a health check |
+//! | [`top`] | the same, live |
 //! | [`journal`] | a look into journals on disk, and what to do with one that nobody forwards any more |
 //!
-//! [`reset`] reads what `run --reset` wishes, [`output`] is what they talk to people by, and [`signals`] how people tell them to end.
+//! [`admin`] asks the running daemon, and [`shown`] is what `status` and `top` show of its answer. [`reset`] reads what `run --reset` wishes, [`output`] is what they talk to people by, and [`signals`] how people tell them to end.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -22,6 +24,7 @@ use crate::exit_code::ExitCode;
 use crate::kafka::try_out;
 use crate::settings::{Loaded, environment, load};
 
+mod admin;
 mod check;
 mod demo;
 mod explain;
@@ -29,8 +32,11 @@ mod journal;
 mod output;
 mod reset;
 mod run;
+mod shown;
 mod signals;
 mod simulate;
+mod status;
+mod top;
 
 use output::{failure, tell};
 
@@ -45,7 +51,8 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 fine, 64 wrong usage, 78 wrong configuration (restarting does not help), 1 anything else.
+Exit codes: 0 fine, 3 not ready (status), 64 wrong usage, 78 wrong configuration (restarting does not help),
+1 anything else.
 Every configuration key can be set in the environment: LIVESTREAMD__SECTION__KEY. HTTPS_PROXY, ALL_PROXY and
 NO_PROXY are honoured too.";
 
@@ -55,6 +62,9 @@ enum Command {
     ///
     /// SIGTERM or SIGINT ends it: connections are closed, what was read is delivered within `shutdown_timeout`, and the wait
     /// before the next connect is remembered on disk. A second signal ends it at once.
+    ///
+    /// SIGHUP loads the configuration again: streams are added, removed and changed, and those that did not change keep their
+    /// connections. A configuration with a fault changes nothing. The log names the keys that need a restart.
     Run(run::RunArgs),
     /// Validate a configuration: every fault at once, each with its key and what to do
     Check(check::CheckArgs),
@@ -62,6 +72,13 @@ enum Command {
     Simulate(Box<crate::simulator::SimulateArgs>),
     /// See it work in one process with nothing installed: simulator, daemon and an embedded Kafka
     Demo(crate::demo::DemoArgs),
+    /// How the running daemon is: one line for each connection, and what stands in the way; also a health check
+    ///
+    /// Exit codes: 0 ready; 3 not ready, with what stands in the way; 1 the daemon cannot be reached, or its answer is of no use.
+    /// With STREAM, only these streams count, and what concerns the whole daemon.
+    Status(status::StatusArgs),
+    /// How the running daemon is, live: keys are shown by ?
+    Top(top::TopArgs),
     /// What an answer of the service, or a reason in the log, means, what the daemon does, and what to do
     Explain(explain::ExplainArgs),
     /// Look into journals on disk: what is in them, is it whole, write it out, throw it away
@@ -100,6 +117,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Simulate(args) => simulate::simulate(*args),
         Command::Demo(args) => demo::demo(&args),
         Command::Explain(args) => explain::explain(&args),
+        Command::Status(args) => status::status(&args),
+        Command::Top(args) => top::top(&args),
         Command::Journal(command) => journal::journal(command),
     }
 }

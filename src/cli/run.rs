@@ -1,12 +1,16 @@
-//! `livestreamd run`: the daemon.
+//! `livestreamd run`: the daemon, until it is asked to end; asked to reload, it takes the configuration as it is then.
+
+use std::path::Path;
 
 use super::output::{failure, tell};
 use super::reset::{Wish, resets};
+use super::signals::Asked;
 use super::{ConfigArgs, block_on, load_or_explain, signals};
 use crate::app::{Daemon, Ended};
 use crate::exit_code::ExitCode;
-use crate::settings::Loaded;
+use crate::kafka::try_out;
 use crate::settings::proxy::{self, Shown};
+use crate::settings::{Loaded, environment, load};
 use crate::telemetry::logs;
 use crate::upstream::Dialer;
 
@@ -45,8 +49,8 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
     }
     log_proxy(&proxy::shown(&settings));
     // Before anything is started, so that no signal is missed.
-    let asked_to_end = match signals::listen() {
-        Ok(stop) => stop,
+    let asked = match signals::listen() {
+        Ok(asked) => asked,
         Err(error) => return failure(&error),
     };
     let outcome = block_on(async {
@@ -54,8 +58,8 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
         if let Some(fault) = dialer.tls_fault() {
             tracing::warn!("no https connection can be made: {fault}");
         }
-        let daemon = Daemon::start_resetting(settings, dialer, resets).await?;
-        asked_to_end.requested().await;
+        let mut daemon = Daemon::start_resetting(settings, dialer, resets).await?;
+        until_asked_to_end(&mut daemon, &asked, &args.config.config).await;
         anyhow::Ok(daemon.stop().await)
     });
     match outcome {
@@ -65,6 +69,35 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
         Ok(Err(error)) => failure(&format!("{error:#}")),
         Err(code) => code,
     }
+}
+
+/// Reloads whenever somebody asks for it. Who asks for the end does not wait for a reload: that is given up.
+async fn until_asked_to_end(daemon: &mut Daemon, asked: &Asked, config: &Path) {
+    let reloads = async {
+        loop {
+            asked.reload.notified().await;
+            let config = config.to_owned();
+            let loaded = tokio::task::spawn_blocking(move || load_again(&config)).await;
+            daemon
+                .reload(loaded.unwrap_or_else(|failed| Err(vec![failed.to_string()])))
+                .await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = asked.end.requested() => {}
+        () = reloads => {}
+    }
+}
+
+/// Loads the configuration as a start does. Blocks on the disk.
+fn load_again(config: &Path) -> Result<Loaded, Vec<String>> {
+    let loaded =
+        load(config, environment()).map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    // What is wrong with Kafka's own properties, and with the files that they name, librdkafka alone can tell.
+    try_out(&loaded.settings.kafka)
+        .map_err(|faults| faults.to_string().lines().map(str::to_owned).collect::<Vec<_>>())?;
+    Ok(loaded)
 }
 
 /// Who looks for why nothing can be reached finds here which way was taken.

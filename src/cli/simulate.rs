@@ -17,7 +17,7 @@ pub(super) fn simulate(args: SimulateArgs) -> ExitCode {
     if let Err(error) = logs::init(&log) {
         return failure(&error);
     }
-    let asked_to_end = match signals::listen() {
+    let asked_to_end = match signals::listen_for_end() {
         Ok(stop) => stop,
         Err(error) => return failure(&error),
     };

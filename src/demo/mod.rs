@@ -11,6 +11,8 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +22,7 @@ use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
+use crate::admin::Admin;
 use crate::app::Daemon;
 use crate::settings::{Format, LogFormat, LogSettings, Settings, load_str};
 use crate::simulator::{
@@ -47,7 +50,8 @@ use verdict::{Evidence, StreamVerdict, foreign_dead_letters};
 const COOLDOWN: Duration = Duration::from_secs(3);
 /// With faults, a connection meets one after so long on the average.
 const FAULT_INTERVAL: Duration = Duration::from_millis(2500);
-const STREAMS: [&str; 2] = ["web", "app"];
+/// The streams of every demonstration.
+pub const STREAMS: [&str; 2] = ["web", "app"];
 const DEAD_LETTERS: &str = "livestream.dead-letter";
 /// How much longer than its duration a demonstration may take to bring the last hits through: some cooldowns.
 const LONGEST_TAIL: Duration = Duration::from_secs(40);
@@ -141,6 +145,10 @@ async fn run_chaos(args: &DemoArgs, stop: Stop) -> anyhow::Result<Outcome> {
         None => TemporaryDir::new()?,
     };
     let program = std::env::current_exe().context("cannot tell where this program is")?;
+    let page = free_port();
+    if page != 0 && !args.json {
+        report::tell_page(&format!("http://127.0.0.1:{page}/"));
+    }
     let plan = |brokers, topics| Plan {
         program: &program,
         dir: &dir.path,
@@ -151,6 +159,8 @@ async fn run_chaos(args: &DemoArgs, stop: Stop) -> anyhow::Result<Outcome> {
         duration: args.duration,
         kills: 1,
         outages: 0,
+        log: "info",
+        page,
     };
     let progress = |topics: &Topics| Progress::new((!args.json).then(|| topics.clone()));
     let ran = if let Some(brokers) = &args.brokers {
@@ -196,6 +206,16 @@ async fn run_chaos(args: &DemoArgs, stop: Stop) -> anyhow::Result<Outcome> {
     })
 }
 
+/// Where a daemon that comes and goes has its status page.
+const PAGE_PORTS: RangeInclusive<u16> = 9600..=9699;
+
+/// A port that is free now. It lies below those that the kernel gives to connecting sockets, one of which might take it while the daemon is
+/// down. 0 if there is none.
+fn free_port() -> u16 {
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    PAGE_PORTS.into_iter().find(is_free).unwrap_or(0)
+}
+
 async fn run_in_one_process(args: &DemoArgs, shutdown: impl Future<Output = ()>) -> anyhow::Result<Report> {
     let state_dir = TemporaryDir::new()?;
     let topics: Vec<String> = STREAMS
@@ -210,7 +230,8 @@ async fn run_in_one_process(args: &DemoArgs, shutdown: impl Future<Output = ()>)
     let settings = settings(&simulator, &kafka, &state_dir.path)?;
     let dialer = Dialer::new(&settings.tls, []);
     let daemon = Daemon::start(settings, dialer).await?;
-    let progress = report::Progress::new(!args.json, args.faults, COOLDOWN);
+    let page = daemon.admin().map(Admin::url);
+    let progress = report::Progress::new(!args.json, args.faults, COOLDOWN, page);
 
     let started = Instant::now();
     let course = async {
@@ -328,7 +349,8 @@ fn settings(simulator: &Running, kafka: &EmbeddedKafka, state_dir: &Path) -> any
         "state_dir = '{}'\n\
          [credentials.default]\nclient_id = \"demo\"\nclient_secret = \"demo\"\ntoken_url = \"{}\"\n\
          [upstream]\ncooldown = \"{}s\"\n\
-         [kafka]\nbrokers = \"{}\"\n[kafka.properties]\n\"linger.ms\" = 20\n",
+         [kafka]\nbrokers = \"{}\"\n[kafka.properties]\n\"linger.ms\" = 20\n\
+         [admin]\nlisten = \"127.0.0.1:0\"\n",
         state_dir.display(),
         simulator.token_url(),
         COOLDOWN.as_secs(),

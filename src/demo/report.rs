@@ -18,6 +18,11 @@ use crate::simulator::Running;
 /// How often a line is written where it cannot renew itself.
 const LINE_INTERVAL: Duration = Duration::from_secs(2);
 
+/// Says where the status page is.
+pub fn tell_page(url: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "The status page is at {url}\n");
+}
+
 /// Progress on standard error.
 pub struct Progress {
     shown: bool,
@@ -27,8 +32,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Says what will be shown, if `shown`.
-    pub fn new(shown: bool, faults: bool, cooldown: Duration) -> Self {
+    /// Says what will be shown, if `shown`, and where the status page is.
+    pub fn new(shown: bool, faults: bool, cooldown: Duration, page: Option<&str>) -> Self {
         if shown {
             // A closed standard error is no reason to end.
             let _ = writeln!(
@@ -38,6 +43,9 @@ impl Progress {
                 if faults { " that misbehaves" } else { "" },
                 cooldown.as_secs(),
             );
+            if let Some(page) = page {
+                tell_page(page);
+            }
         }
         let on_terminal = std::io::stderr().is_terminal();
         Self {

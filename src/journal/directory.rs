@@ -1,13 +1,13 @@
 //! The journals of all streams, under `state_dir/journal`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::durable::Durable;
-use super::engine::Threads;
+use super::engine::{Engine, SyncRounds, Threads};
 use super::files::{Files, SystemFiles};
 use super::journal::Journal;
 use super::recovery::{OpenError, beyond_all};
@@ -39,7 +39,7 @@ pub struct JournalsSettings {
     pub max_bytes: u64,
     /// What all of them may hold together, in bytes.
     pub max_bytes_in_all: u64,
-    /// How many streams there will be.
+    /// How many streams there are at the start. Others may come and go.
     pub streams: usize,
 }
 
@@ -49,7 +49,18 @@ pub struct Journals {
     settings: JournalsSettings,
     files: Arc<dyn Files>,
     shared_room: Arc<Room>,
-    threads: Threads,
+    shares: Mutex<Shares>,
+    engine: Arc<Engine>,
+    threads: Mutex<Threads>,
+}
+
+/// What of the whole room is the streams' own.
+#[derive(Debug)]
+struct Shares {
+    /// What was set aside for that at the start, and nobody has now.
+    free: u64,
+    /// What each open journal has, by its stream's name.
+    lent: BTreeMap<String, u64>,
 }
 
 impl Journals {
@@ -65,20 +76,24 @@ impl Journals {
         }
         files.sync_dir(&settings.state_dir)?;
         let of_their_own = settings.max_bytes_in_all / OWN_SHARE;
+        let threads = Threads::start(settings.sync_interval)?;
         Ok(Self {
             shared_room: Arc::new(Room::new(settings.max_bytes_in_all - of_their_own, 0)),
-            threads: Threads::start(settings.sync_interval)?,
+            shares: Mutex::new(Shares {
+                free: of_their_own,
+                lent: BTreeMap::new(),
+            }),
+            engine: Arc::clone(threads.engine()),
+            threads: Mutex::new(threads),
             files,
             settings,
         })
     }
 
-    /// Opens the journal of the stream of this name, and makes it if there is none. Blocks, for as long as it takes to read a segment.
+    /// Opens the journal of the stream of this name, and makes it if there is none. It must not be open already. Blocks, for as long as it
+    /// takes to read a segment.
     pub fn open(&self, stream: &str) -> Result<Journal, OpenError> {
         let settings = &self.settings;
-        let streams = settings.streams.max(1) as u64;
-        let own = settings.max_bytes_in_all / OWN_SHARE / streams;
-        let room = StreamRoom::new(settings.max_bytes, own, Arc::clone(&self.shared_room));
         let store = Store::open(
             Arc::clone(&self.files),
             StoreSettings {
@@ -90,18 +105,51 @@ impl Journals {
                 if_unknown: beyond_all(SystemTime::now()),
             },
         )?;
+        let (own, streams) = self.lend(stream);
+        let room = StreamRoom::new(settings.max_bytes, own, Arc::clone(&self.shared_room));
         let tail_bytes = (ALL_TAILS / streams).clamp(LEAST_FOR_ONE_TAIL, MOST_FOR_ONE_TAIL);
-        let engine = Arc::clone(self.threads.engine());
         let journal = Arc::new(Durable::new(
             stream.to_owned(),
             Arc::clone(&self.files),
-            engine,
+            Arc::clone(&self.engine),
             store,
             room,
             tail_bytes,
         ));
-        self.threads.engine().adopt(Arc::clone(&journal));
+        self.engine.adopt(Arc::clone(&journal));
         Ok(Journal::on_disk(journal))
+    }
+
+    /// Closes a stream's journal while the others go on, makes it durable, cursors included, and lets go of it: it may be opened again
+    /// then. Who still holds it gets nothing new from it. Blocks for as long as that takes. False if something could not be made durable.
+    pub fn release(&self, stream: &str, journal: &Journal) -> bool {
+        journal.close();
+        let durable = journal.durable().is_none_or(|durable| self.engine.release(durable));
+        let mut shares = self.shares();
+        shares.free += shares.lent.remove(stream).unwrap_or_default();
+        durable
+    }
+
+    /// A stream's own part of the room, and how many streams share it out. Those that come later than the start have one only as far as
+    /// others have left theirs, until a restart deals all of it out anew: what all share must stay as it is, or a batch might wait for
+    /// more of it than there can ever be.
+    fn lend(&self, stream: &str) -> (u64, u64) {
+        let mut shares = self.shares();
+        let streams = self.settings.streams.max(shares.lent.len() + 1) as u64;
+        let own = (self.settings.max_bytes_in_all / OWN_SHARE / streams).min(shares.free);
+        shares.free -= own;
+        shares.lent.insert(stream.to_owned(), own);
+        (own, streams)
+    }
+
+    fn shares(&self) -> MutexGuard<'_, Shares> {
+        // Nothing panics while it holds the lock, so a poisoned one is as good as any.
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long rounds of making things durable take.
+    pub fn sync_rounds(&self) -> SyncRounds {
+        self.engine.rounds().clone()
     }
 
     /// The journals of streams that are not among `streams`, and what they hold in bytes. They are kept until somebody decides. One
@@ -112,8 +160,8 @@ impl Journals {
 
     /// Closes all journals, writes what is queued, and makes everything durable, cursors included. Blocks for as long as that takes.
     /// False if something could not be made durable.
-    pub fn stop(mut self) -> bool {
-        self.threads.stop()
+    pub fn stop(&self) -> bool {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).stop()
     }
 }
 
@@ -132,4 +180,37 @@ fn orphans(files: &dyn Files, dir: &Path, streams: &BTreeSet<&str>) -> io::Resul
         }
     }
     Ok(orphans)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_streams_have_of_their_own_is_never_more_than_was_set_aside() {
+        const IN_ALL: u64 = 4_000;
+        let dir = tempfile::tempdir().unwrap();
+        let journals = Journals::start(JournalsSettings {
+            state_dir: dir.path().to_owned(),
+            sync_interval: Duration::from_millis(5),
+            max_bytes: IN_ALL,
+            max_bytes_in_all: IN_ALL,
+            streams: 2,
+        })
+        .unwrap();
+        let lent = |name: &str| journals.shares().lent[name];
+        let mut open: BTreeMap<&str, Journal> = BTreeMap::new();
+        for name in ["a", "b", "c"] {
+            open.insert(name, journals.open(name).unwrap());
+        }
+        assert_eq!([lent("a"), lent("b"), lent("c")], [500, 500, 0]);
+        assert!(journals.release("a", &open["a"]));
+        open.insert("d", journals.open("d").unwrap());
+        assert_eq!(lent("d"), 333, "others have left some");
+        for name in ["b", "c", "d"] {
+            assert!(journals.release(name, &open[name]));
+        }
+        let shares = journals.shares();
+        assert_eq!((shares.free, shares.lent.len()), (IN_ALL / OWN_SHARE, 0));
+    }
 }

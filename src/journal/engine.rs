@@ -10,11 +10,33 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::durable::{DISK_RETRY, Durable};
+use crate::telemetry::histogram::{Histogram, Measure};
+
+/// Upper bounds for [`SyncRounds`], in seconds. One file is synced in milliseconds, 200 in about a tenth of a second; seconds are a disk in
+/// trouble, and a power loss would take as much as came meanwhile.
+static SYNC_BOUNDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// How long rounds of the syncer thread took in which something was made durable, in seconds. Clones share it.
+#[derive(Clone, Debug)]
+pub struct SyncRounds(Arc<Measure<12>>);
+
+impl Default for SyncRounds {
+    fn default() -> Self {
+        Self(Arc::new(Measure::new(&SYNC_BOUNDS)))
+    }
+}
+
+impl SyncRounds {
+    /// As they are now.
+    pub fn snapshot(&self) -> Histogram {
+        self.0.snapshot()
+    }
+}
 
 /// The threads' common ground.
 #[derive(Debug, Default)]
@@ -23,6 +45,7 @@ pub struct Engine {
     to_write: Condvar,
     sync: Mutex<SyncState>,
     to_sync: Condvar,
+    rounds: SyncRounds,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +60,8 @@ struct WriteState {
 #[derive(Debug, Default)]
 struct SyncState {
     journals: Vec<Arc<Durable>>,
+    /// Closed journals that nobody writes to any more, and who waits until they are let go of.
+    leaving: Vec<(Arc<Durable>, mpsc::SyncSender<bool>)>,
     hurry: bool,
     stopped: bool,
 }
@@ -78,9 +103,46 @@ impl Engine {
         self.to_sync.notify_one();
     }
 
+    /// How long rounds of syncing took.
+    pub const fn rounds(&self) -> &SyncRounds {
+        &self.rounds
+    }
+
     /// Syncs this journal too from now on.
     pub fn adopt(&self, journal: Arc<Durable>) {
         lock(&self.sync).journals.push(journal);
+    }
+
+    /// Makes a closed journal durable for the last time, cursors included, and lets go of it: none of the threads touches its files from
+    /// then on. Blocks for as long as that takes. False if something could not be made durable.
+    pub fn release(&self, journal: &Arc<Durable>) -> bool {
+        let (done, released) = mpsc::sync_channel(1);
+        {
+            let mut state = lock(&self.sync);
+            if state.stopped {
+                return journal.is_durable();
+            }
+            state.leaving.push((Arc::clone(journal), done));
+            state.hurry = true;
+        }
+        self.to_sync.notify_one();
+        released.recv().unwrap_or_else(|_| journal.is_durable())
+    }
+
+    /// Lets go of those journals that wait for it. One whose last batches are not written yet waits for the next round.
+    fn let_go(&self, leaving: Vec<(Arc<Durable>, mpsc::SyncSender<bool>)>, stopped: bool) {
+        for (journal, done) in leaving {
+            if !journal.is_written() && !stopped {
+                lock(&self.sync).leaving.push((journal, done));
+                continue;
+            }
+            journal.sync_round(true);
+            let durable = journal.is_durable();
+            lock(&self.sync).journals.retain(|known| !Arc::ptr_eq(known, &journal));
+            journal.retire();
+            // Who asked may have gone.
+            let _ = done.send(durable);
+        }
     }
 
     fn run_writer(&self) {
@@ -132,17 +194,24 @@ impl Engine {
 
     fn run_syncer(&self, interval: Duration) {
         loop {
-            let (journals, stopped) = {
+            let (journals, leaving, stopped) = {
                 let state = lock(&self.sync);
                 let idle = |state: &mut SyncState| !state.hurry && !state.stopped;
                 let waited = self.to_sync.wait_timeout_while(state, interval, idle);
                 let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 state.hurry = false;
-                (state.journals.clone(), state.stopped)
+                let leaving = std::mem::take(&mut state.leaving);
+                (state.journals.clone(), leaving, state.stopped)
             };
+            let began = Instant::now();
+            let mut synced = false;
             for journal in &journals {
-                journal.sync_round(stopped);
+                synced |= journal.sync_round(stopped);
             }
+            if synced {
+                self.rounds.0.observe(began.elapsed().as_secs_f64(), 1);
+            }
+            self.let_go(leaving, stopped);
             if stopped {
                 return;
             }

@@ -75,6 +75,30 @@ pub struct JournalFaults {
 }
 
 impl JournalFaults {
+    /// Each number with its name, for labels and JSON.
+    pub fn named(&self) -> [(&'static str, u64); 8] {
+        let Self {
+            cuts,
+            cut_bytes,
+            damaged_bytes,
+            segments_set_aside,
+            segments_missing,
+            missing_bytes,
+            cursors_unreadable,
+            unsynced_bytes,
+        } = *self;
+        [
+            ("cuts", cuts),
+            ("cut_bytes", cut_bytes),
+            ("damaged_bytes", damaged_bytes),
+            ("segments_set_aside", segments_set_aside),
+            ("segments_missing", segments_missing),
+            ("missing_bytes", missing_bytes),
+            ("cursors_unreadable", cursors_unreadable),
+            ("unsynced_bytes", unsynced_bytes),
+        ]
+    }
+
     /// Counts one more.
     pub fn count(&mut self, fault: &Fault) {
         match fault {

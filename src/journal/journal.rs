@@ -42,6 +42,9 @@ pub struct JournalStatus {
     pub end: Position,
     /// What the slowest cursor has before it, in bytes, headers included.
     pub backlog_bytes: u64,
+    /// When the oldest batch came that the slowest cursor has not passed, in milliseconds since the Unix epoch. Behind what is in memory
+    /// it may be up to a second off, to the older side. `None` if there is none, or if it was not read yet since the start.
+    pub oldest_ms: Option<u64>,
     /// What it takes up, in bytes: the backlog, and what was passed and is not removed yet.
     pub held_bytes: u64,
     /// What of that is held in memory as well, in bytes.
@@ -75,6 +78,19 @@ impl Journal {
 
     pub(super) const fn on_disk(journal: Arc<Durable>) -> Self {
         Self(Kind::Durable(journal))
+    }
+
+    /// What is behind it on disk.
+    #[cfg_attr(
+        not(test),
+        expect(clippy::unnecessary_wraps, reason = "in tests it may be in memory")
+    )]
+    pub(super) const fn durable(&self) -> Option<&Arc<Durable>> {
+        match &self.0 {
+            #[cfg(test)]
+            Kind::Memory(_) => None,
+            Kind::Durable(journal) => Some(journal),
+        }
     }
 
     /// Appends a batch, and says where it stands: when this returns, a kill of the daemon does not lose it. While the journal is
@@ -134,6 +150,7 @@ impl Journal {
                     },
                     end: journal.end(),
                     backlog_bytes,
+                    oldest_ms: journal.oldest_ms(),
                     held_bytes: backlog_bytes,
                     shared_bytes: backlog_bytes,
                     sync_lag: Duration::ZERO,

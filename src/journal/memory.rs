@@ -88,6 +88,14 @@ impl Memory {
         state.end.since(state.slowest())
     }
 
+    /// See [`super::JournalStatus::oldest_ms`].
+    pub fn oldest_ms(&self) -> Option<u64> {
+        let state = self.state();
+        let slowest = state.slowest();
+        let first = state.batches.iter().find(|batch| batch.end() > slowest);
+        first.map(|batch| batch.received_ms)
+    }
+
     /// See [`super::Journal::end`].
     pub fn end(&self) -> Position {
         self.state().end

@@ -49,6 +49,7 @@ pub mod work;
 pub use batch::{Batch, BatchKind, NewBatch};
 pub use cursor_guard::CursorGuard;
 pub use directory::{Journals, JournalsSettings};
+pub use engine::SyncRounds;
 pub use faults::JournalFaults;
 pub use journal::{AppendError, Condition, Journal, JournalStatus};
 pub use position::Position;

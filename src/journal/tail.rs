@@ -105,6 +105,46 @@ impl Readings {
     }
 }
 
+/// When those batches came that were handed out and that the slowest cursor has not passed: so is known how old the oldest record is that
+/// is not delivered, however far behind what is in memory. A reader that goes back to its cursor changes nothing in it.
+#[derive(Debug, Default)]
+pub struct Ahead(VecDeque<Span>);
+
+/// Batches that came within [`SPAN_MS`]: so a backlog of any size is few spans, if most of it is read and none of it passed.
+#[derive(Debug)]
+struct Span {
+    end: Position,
+    received_ms: u64,
+}
+
+const SPAN_MS: u64 = 1000;
+
+impl Ahead {
+    /// A batch was handed out, perhaps not for the first time.
+    pub fn note(&mut self, batch: &Batch) {
+        match self.0.back_mut() {
+            Some(last) if last.end >= batch.end() => {}
+            Some(last) if batch.received_ms.abs_diff(last.received_ms) < SPAN_MS => last.end = batch.end(),
+            Some(_) | None => self.0.push_back(Span {
+                end: batch.end(),
+                received_ms: batch.received_ms,
+            }),
+        }
+    }
+
+    /// Forgets what lies before `position`.
+    pub fn forget_before(&mut self, position: Position) {
+        while self.0.front().is_some_and(|span| span.end <= position) {
+            self.0.pop_front();
+        }
+    }
+
+    /// When the first of them came, in milliseconds since the Unix epoch.
+    pub fn oldest_ms(&self) -> Option<u64> {
+        self.0.front().map(|span| span.received_ms)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{BatchKind, NewBatch};
@@ -145,5 +185,31 @@ mod tests {
             assert_eq!(readings.find(Position(from)).map(|batch| batch.position.0), Some(found));
         }
         assert!(readings.find(Position(300)).is_none(), "the last one was handed out");
+    }
+
+    #[test]
+    fn what_is_ahead_is_as_old_as_its_first_batch_that_is_not_passed() {
+        let mut ahead = Ahead::default();
+        assert_eq!(ahead.oldest_ms(), None);
+        let came = |position, received_ms| Batch {
+            received_ms,
+            ..(*batch(position)).clone()
+        };
+        for (position, received_ms) in [(0, 5_000), (100, 5_999), (200, 6_000), (300, 60_000)] {
+            ahead.note(&came(position, received_ms));
+        }
+        // Once more, after a rewind.
+        ahead.note(&came(0, 5_000));
+        assert_eq!(ahead.0.len(), 3);
+        for (passed, oldest) in [
+            (0, Some(5_000)),
+            (199, Some(5_000)),
+            (200, Some(6_000)),
+            (399, Some(60_000)),
+            (400, None),
+        ] {
+            ahead.forget_before(Position(passed));
+            assert_eq!(ahead.oldest_ms(), oldest, "{passed}");
+        }
     }
 }

@@ -103,11 +103,12 @@ const DEFAULTS: &[Default] = &[
         alias: None,
         value: "16777216",
     },
-    // Tells how many partitions topics have; librdkafka asks the brokers once in 5 minutes.
+    // Tells how full queues are and how brokers fare, for whoever looks at metrics, and how many partitions topics have (librdkafka asks
+    // the brokers once in 5 minutes).
     Default {
         name: "statistics.interval.ms",
         alias: None,
-        value: "60000",
+        value: "15000",
     },
 ];
 

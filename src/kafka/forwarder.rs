@@ -16,31 +16,36 @@
 //! letter fits, the quarantine counts as delivery.
 //!
 //! [`forward`] is one loop over generations: a generation ends at its first failure, and the next begins at the cursor. What comes
-//! between them is in `forwarder/setback.rs`.
+//! between them is in `forwarder/setback.rs`. Other settings end a generation too, when all that is in flight has its report: the next
+//! one goes by them, from the cursor, which then stands behind all that was produced.
 
 mod keeping;
 mod setback;
+mod settings;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use tokio::sync::watch;
 use tokio::task::consume_budget;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info};
 
 use super::failure::{Failure, FailureClass};
+use super::in_flight::Passed;
 use super::lane::{Errand, Lane, Sent};
-use super::log_digest::LogDigest;
 use super::parcel::{Parcel, Texts};
 use super::producer::{Company, Pace, Producer};
-use super::repeats::Repeats;
+use super::repeats::{IdsKept, Repeats};
 use super::trouble::Trouble;
+use crate::clock::since_epoch;
 use crate::dedup::Verdict;
 use crate::hit::{Hit, inspect, records};
 use crate::journal::{Batch, BatchKind, DEFAULT_CURSOR, Journal, Position};
 use crate::quarantine::Quarantine;
-use crate::settings::{MessageKey, StreamSettings};
+use crate::settings::{DedupSettings, MessageKey, StreamSettings};
 use crate::telemetry::counters::{DeadLetterReason, StreamCounters};
-use crate::telemetry::{Delivery, DeliveryStatus, StreamStatus};
+use crate::telemetry::{Delivery, DeliveryStatus, Digest, StreamMeasures, StreamStatus};
 use setback::Setback;
 
 /// Where a stream's records go, and as what.
@@ -56,51 +61,70 @@ pub struct ForwarderSettings {
     pub dead_letter_topic: String,
     /// What the message key is made of.
     pub key: MessageKey,
+    /// What a duplicate is, and what becomes of it.
+    pub dedup: DedupSettings,
 }
 
-impl From<&StreamSettings> for ForwarderSettings {
-    fn from(stream: &StreamSettings) -> Self {
+impl ForwarderSettings {
+    /// Those of a stream.
+    pub fn new(stream: &StreamSettings, dedup: &DedupSettings) -> Self {
         Self {
             name: stream.name.clone(),
             report_suite: stream.report_suite.clone(),
             topic: stream.topic.clone(),
             dead_letter_topic: stream.dead_letter_topic.clone(),
             key: stream.key,
+            dedup: dedup.clone(),
         }
     }
 }
 
-/// The journal was closed, and everything in it is delivered.
+/// The journal was closed, and everything in it is delivered; or whoever gave the settings is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForwardEnd {
-    /// Where the cursor stands: the end of the journal.
+    /// Where the cursor stands: the end of the journal, in the first case.
     pub cursor: Position,
 }
 
 /// Forwards the stream until its journal is closed and everything in it is delivered. Retries for as long as that takes.
 ///
-/// Duplicates that `repeats` finds are left out, or marked, as it was told; the cursor passes what is left out with the record before
-/// it, so not before the first copy, which is delivered then.
+/// Duplicates are left out, or marked, as the settings say; the cursor passes what is left out with the record before it, so not before
+/// the first copy, which is delivered then. Ids are remembered where `ids` says.
+///
+/// Other `settings` hold from a record on, and for all after it: those before it are delivered by the old ones first, if Kafka takes them.
+/// If it does not, what is not delivered goes out by the new ones. The stream's name stays. When the sender is gone, forwarding ends as soon
+/// as nothing is in flight.
 ///
 /// Dropping the future is safe at any time: the cursor stands where everything before it is delivered. What is delivered beyond it
 /// is then produced again by the next forwarder.
 pub async fn forward(
-    settings: ForwarderSettings,
+    settings: watch::Receiver<Arc<ForwarderSettings>>,
     journal: Arc<Journal>,
     producer: Arc<Producer>,
     status: StreamStatus,
-    repeats: Option<Repeats>,
+    ids: IdsKept,
     quarantine: Quarantine,
 ) -> ForwardEnd {
-    let counted_to = journal.cursor(DEFAULT_CURSOR);
-    let StreamStatus { counters, delivery, .. } = status;
+    let (mut wanted, counted_to) = (settings, journal.cursor(DEFAULT_CURSOR));
+    let settings = Arc::clone(&wanted.borrow_and_update());
+    let repeats = Repeats::read(&ids, &settings.name, &settings.dedup, &journal).await;
+    let StreamStatus {
+        counters,
+        measures,
+        delivery,
+        ..
+    } = status;
     // Whatever the forwarder before has shown.
     delivery.show(Delivery::Well);
     Forwarder {
-        settings: &settings,
+        settings,
+        wanted,
+        ids,
         journal,
         producer,
         counters,
+        measures,
+        passed: Vec::new(),
         delivery,
         repeats,
         quarantine,
@@ -108,18 +132,26 @@ pub async fn forward(
         trouble: Trouble::default(),
         company: Company::All,
         texts: Texts::default(),
-        digest: LogDigest::default(),
+        digest: Digest::without_end(8),
+        setbacks: Digest::new(16),
         born: Instant::now(),
     }
     .run()
     .await
 }
 
-struct Forwarder<'s> {
-    settings: &'s ForwarderSettings,
+struct Forwarder {
+    /// What this generation goes by.
+    settings: Arc<ForwarderSettings>,
+    /// What the next one will.
+    wanted: watch::Receiver<Arc<ForwarderSettings>>,
+    ids: IdsKept,
     journal: Arc<Journal>,
     producer: Arc<Producer>,
     counters: Arc<StreamCounters>,
+    measures: Arc<StreamMeasures>,
+    /// For [`Lane::progress`].
+    passed: Vec<Passed>,
     /// Where it is shown how it goes.
     delivery: DeliveryStatus,
     /// `None` if duplicates are not looked for.
@@ -132,8 +164,10 @@ struct Forwarder<'s> {
     /// Which streams share the producer of this generation.
     company: Company,
     texts: Texts,
-    /// Keeps what would be a line for each record down to one a minute.
-    digest: LogDigest,
+    /// Sums up what would be a line for each record, or each time that the stream goes apart.
+    digest: Digest<&'static str>,
+    /// Sums up what goes wrong with Kafka again and again.
+    setbacks: Digest<String>,
     born: Instant,
 }
 
@@ -155,6 +189,8 @@ enum GenerationEnd {
     OneByOneEnd,
     /// The stream was apart, and may go back to the others.
     CaughtUp,
+    /// Other settings are wanted.
+    OtherSettings,
 }
 
 /// A record's place, and when it came.
@@ -166,18 +202,27 @@ struct Place {
     received_ms: u64,
 }
 
-impl Forwarder<'_> {
+impl Forwarder {
     async fn run(mut self) -> ForwardEnd {
         let mut mode = Mode::InBatches;
         loop {
+            if !self.take_settings().await {
+                return ForwardEnd { cursor: self.cursor() };
+            }
             match self.generation(mode).await {
                 Ok(GenerationEnd::JournalEnd) => return ForwardEnd { cursor: self.cursor() },
                 Ok(GenerationEnd::OneByOneEnd | GenerationEnd::CaughtUp) => mode = Mode::InBatches,
+                Ok(GenerationEnd::OtherSettings) => {}
                 Err(setback) => {
                     if let (Mode::InBatches, Some(to)) = (mode, setback.too_large_to) {
                         mode = Mode::OneByOne { to };
                     }
-                    sleep(self.suffer(&setback)).await;
+                    let wait = self.suffer(&setback);
+                    tokio::select! {
+                        () = sleep(wait) => {}
+                        // They may be what mends it.
+                        () = other_settings(&mut self.wanted) => {}
+                    }
                 }
             }
         }
@@ -223,6 +268,9 @@ impl Forwarder<'_> {
             if let Some(failure) = lane.failure() {
                 return Err(failure);
             }
+            if !self.has_wanted_settings() {
+                return Ok(GenerationEnd::OtherSettings);
+            }
             match mode {
                 Mode::InBatches if self.may_go_back() => return Ok(GenerationEnd::CaughtUp),
                 Mode::InBatches => lane.take_share(),
@@ -232,6 +280,7 @@ impl Forwarder<'_> {
             let batch = tokio::select! {
                 biased;
                 () = lane.changed() => continue,
+                () = other_settings(&mut self.wanted) => continue,
                 batch = journal.next(at) => batch,
             };
             let Some(batch) = batch else {
@@ -280,7 +329,7 @@ impl Forwarder<'_> {
                         Ok(hit) => {
                             let duplicate = self.is_duplicate(&hit, record.bytes, start, received_ms);
                             if duplicate && !self.repeats.as_ref().is_some_and(Repeats::are_marked) {
-                                self.count_left_out(start, end);
+                                self.count_left_out(&hit, start, end, received_ms);
                                 lane.skip(end);
                                 continue;
                             }
@@ -332,9 +381,10 @@ impl Forwarder<'_> {
     }
 
     /// Counts a hit that is not forwarded.
-    fn count_left_out(&mut self, start: Position, end: Position) {
+    fn count_left_out(&mut self, hit: &Hit, start: Position, end: Position, received_ms: u64) {
         if self.is_new(start) {
             self.counters.hits.one();
+            self.measures.hit_read(hit.received, received_ms);
             self.counted_to = end;
         }
     }
@@ -384,19 +434,19 @@ impl Forwarder<'_> {
         const WHAT: &str = "a record is too large for kafka";
         let (stream, position, bytes) = (&self.settings.name, place.start, parcel.size());
         debug!(stream, %position, bytes, "{WHAT}");
-        if let Some(more) = self.digest.note(WHAT, self.born.elapsed()) {
-            info!(stream, %position, bytes, more_since_the_last_line = more, "{WHAT}: it becomes a dead letter with its first bytes");
+        if let Some(told) = self.digest.note(WHAT, self.born.elapsed()) {
+            info!(stream, %position, bytes, more_since_the_last_line = told.untold, "{WHAT}: it becomes a dead letter with its first bytes");
         }
     }
 
     /// Hands a parcel to librdkafka, as soon as there is room for it.
     async fn send(&mut self, parcel: Parcel<'_>, place: Place, lane: &Lane) -> Result<(), Unsent> {
         let size = parcel.size();
-        let mut texts = std::mem::take(&mut self.texts);
-        let mut message = texts.message(self.settings, parcel, place.received_ms);
+        let (mut texts, settings) = (std::mem::take(&mut self.texts), Arc::clone(&self.settings));
+        let mut message = texts.message(&settings, parcel, place.received_ms);
         let mut full = None;
         let sent = loop {
-            match lane.send(message, place.end, size) {
+            match lane.send(message, place.end, size, place.received_ms) {
                 Sent::Queued => break Ok(()),
                 Sent::Refused(failure) => break Err(Unsent::Refused(failure)),
                 Sent::Failed(failure) => break Err(Unsent::GenerationOver(failure)),
@@ -430,9 +480,12 @@ impl Forwarder<'_> {
 
     /// Moves the stream's cursor to where everything before it is delivered. The only place that does.
     fn settle(&mut self, lane: &Lane) {
-        let progress = lane.progress();
-        if progress.delivered > 0 && self.trouble.is_any() {
-            self.recover(progress.cursor);
+        let progress = lane.progress(&mut self.passed);
+        if progress.delivered > 0 {
+            self.measure_delivery(progress.bytes);
+            if self.trouble.is_any() {
+                self.recover(progress.cursor);
+            }
         }
         self.counters.delivered.add(progress.delivered);
         self.counters.delivery_failures.add(progress.failures);
@@ -440,6 +493,16 @@ impl Forwarder<'_> {
             repeats.before_the_cursor_moves(progress.cursor, &self.counters);
         }
         self.journal.advance(DEFAULT_CURSOR, progress.cursor);
+    }
+
+    /// Measures how long it took what was delivered just now: since its batch was read, whichever run of the daemon did that. A look at
+    /// the clock for all of it, and not one at each report: whoever is woken here is so within milliseconds of the report.
+    fn measure_delivery(&self, bytes: u64) {
+        let now_ms = since_epoch(SystemTime::now()).as_millis() as u64;
+        for passed in &self.passed {
+            self.measures.delivered(passed.records, passed.received_ms, now_ms);
+        }
+        self.measures.delivered_just_now(bytes);
     }
 
     fn cursor(&self) -> Position {
@@ -460,6 +523,7 @@ impl Forwarder<'_> {
         match parcel {
             Parcel::Hit { hit, .. } => {
                 counters.hits.one();
+                self.measures.hit_read(hit.received, place.received_ms);
                 if hit.hit_id.is_none() {
                     counters.hits_without_ids.one();
                 }
@@ -470,6 +534,12 @@ impl Forwarder<'_> {
             Parcel::DeadLetter { reason, .. } => counters.dead_letters.of(*reason).one(),
         }
     }
+}
+
+/// Waits until other settings are wanted, or none any more.
+async fn other_settings(wanted: &mut watch::Receiver<Arc<ForwarderSettings>>) {
+    // An error means that nobody is left who could want any.
+    let _ = wanted.changed().await;
 }
 
 /// Why a parcel did not go out.

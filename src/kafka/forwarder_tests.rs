@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
@@ -27,10 +28,14 @@ use super::*;
 use crate::journal::NewBatch;
 use crate::settings::{DedupMode, DedupSettings, KafkaSettings, QuarantineSettings};
 
+#[path = "forwarder_measures_tests.rs"]
+mod measures;
 #[path = "forwarder_quarantine_tests.rs"]
 mod quarantine;
 #[path = "forwarder_repeats_tests.rs"]
 mod repeats;
+#[path = "forwarder_settings_tests.rs"]
+mod settings;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const JOURNAL_BYTES: u64 = 64 << 20;
@@ -123,6 +128,8 @@ impl Kafka {
 /// One stream: its journal, its counters and its forwarder.
 struct Stream {
     name: String,
+    /// What its forwarder is to go by; made at the first use.
+    settings: OnceLock<watch::Sender<Arc<ForwarderSettings>>>,
     journal: Arc<Journal>,
     status: StreamStatus,
     counters: Arc<StreamCounters>,
@@ -137,6 +144,7 @@ impl Stream {
         let status = StreamStatus::new(name, 1);
         Self {
             name: name.to_owned(),
+            settings: OnceLock::new(),
             journal: Arc::new(Journal::in_memory(JOURNAL_BYTES)),
             counters: Arc::clone(&status.counters),
             status,
@@ -148,21 +156,40 @@ impl Stream {
     }
 
     fn forward(&self) -> impl Future<Output = ForwardEnd> + Send + 'static {
-        let settings = ForwarderSettings {
-            name: self.name.clone(),
-            report_suite: format!("{}-suite", self.name),
-            topic: format!("{}-hits", self.name),
-            dead_letter_topic: format!("{}-dead", self.name),
-            key: MessageKey::Visitor,
-        };
         forward(
-            settings,
+            self.settings().subscribe(),
             Arc::clone(&self.journal),
             Arc::clone(&self.producer),
             self.status.clone(),
-            self.repeats(),
+            self.ids(),
             self.quarantine(),
         )
+    }
+
+    fn settings(&self) -> &watch::Sender<Arc<ForwarderSettings>> {
+        self.settings.get_or_init(|| {
+            watch::Sender::new(Arc::new(ForwarderSettings {
+                name: self.name.clone(),
+                report_suite: format!("{}-suite", self.name),
+                topic: format!("{}-hits", self.name),
+                dead_letter_topic: format!("{}-dead", self.name),
+                key: MessageKey::Visitor,
+                dedup: DedupSettings {
+                    mode: self.dedup,
+                    window: Duration::from_mins(15),
+                    max_ids: 10_000,
+                },
+            }))
+        })
+    }
+
+    /// Has the forwarder go over to other settings.
+    fn change(&self, change: impl FnOnce(&mut ForwarderSettings)) {
+        self.settings().send_modify(|settings| {
+            let mut other = ForwarderSettings::clone(settings);
+            change(&mut other);
+            *settings = Arc::new(other);
+        });
     }
 
     fn quarantine(&self) -> Quarantine {
@@ -173,15 +200,10 @@ impl Stream {
         Quarantine::open(self.state_dir.path(), bounds).unwrap()
     }
 
-    fn repeats(&self) -> Option<Repeats> {
-        let settings = DedupSettings {
-            mode: self.dedup,
-            window: Duration::from_mins(15),
-            max_ids: 10_000,
-        };
+    fn ids(&self) -> IdsKept {
         match &self.ids {
-            None => Repeats::in_memory(&self.name, &settings),
-            Some(dir) => Repeats::on_disk(&self.name, &settings, dir.path(), &self.journal),
+            None => IdsKept::InMemory,
+            Some(dir) => IdsKept::OnDisk(dir.path().to_owned()),
         }
     }
 

@@ -67,8 +67,19 @@ pub struct Progress {
     pub cursor: Position,
     /// Records that the cursor passed.
     pub delivered: u64,
+    /// Their bytes.
+    pub bytes: u64,
     /// Reports that told of a failure.
     pub failures: u64,
+}
+
+/// Records that the cursor passed, one after another, and that came at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// When they came off the wire: milliseconds since the Unix epoch.
+    pub received_ms: u64,
+    /// How many they are.
+    pub records: u64,
 }
 
 /// What came of an attempt to put a record in flight.
@@ -101,17 +112,25 @@ pub struct InFlight {
     too_large_to: Option<Position>,
     limits: Limits,
     delivered: u64,
+    delivered_bytes: u64,
+    /// The same records by the time at which they came, until somebody asks.
+    passed: Vec<Passed>,
     failures: u64,
     passed_since_wake: Limits,
 }
 
+/// There may be 100,000 of them, so they are small.
 #[derive(Debug)]
 struct Entry {
     /// Where the cursor stands once it has passed this record.
     end: Position,
-    bytes: usize,
+    received_ms: u64,
+    /// Of a record above 4 GiB, which no setting allows, only so many count.
+    bytes: u32,
     report: Report,
 }
+
+const _: () = assert!(size_of::<Entry>() == 24);
 
 #[derive(Debug, PartialEq, Eq)]
 enum Report {
@@ -135,6 +154,8 @@ impl InFlight {
             too_large_to: None,
             limits,
             delivered: 0,
+            delivered_bytes: 0,
+            passed: Vec::new(),
             failures: 0,
             passed_since_wake: Limits { records: 0, bytes: 0 },
         }
@@ -157,8 +178,8 @@ impl InFlight {
     }
 
     /// Puts a record in flight, if the limits allow and no report has told of a failure. A record larger than the limits is
-    /// admitted when nothing else is in flight. `end` is where the next record begins.
-    pub fn admit(&mut self, end: Position, bytes: usize) -> Admission {
+    /// admitted when nothing else is in flight. `end` is where the next record begins, and `received_ms` when this one came.
+    pub fn admit(&mut self, end: Position, bytes: usize, received_ms: u64) -> Admission {
         if let Some(failure) = self.failure {
             return Admission::Failed(failure);
         }
@@ -167,12 +188,14 @@ impl InFlight {
             return Admission::NoRoom;
         }
         let sequence = self.first.wrapping_add(self.entries.len() as u32);
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.entries.push_back(Entry {
             end,
+            received_ms,
             bytes,
             report: Report::Awaited,
         });
-        self.bytes += bytes;
+        self.bytes += bytes as usize;
         self.unreported += 1;
         Admission::Admitted(self.generation, sequence)
     }
@@ -182,7 +205,7 @@ impl InFlight {
         if self.entries.back().is_some_and(|entry| entry.report == Report::Awaited)
             && let Some(entry) = self.entries.pop_back()
         {
-            self.bytes -= entry.bytes;
+            self.bytes -= entry.bytes as usize;
             self.unreported -= 1;
         }
     }
@@ -235,16 +258,18 @@ impl InFlight {
         }
     }
 
-    /// What happened since the last call.
-    pub const fn progress(&mut self) -> Progress {
-        let progress = Progress {
+    /// What happened since the last call. `passed` is emptied, and gets the records that the cursor passed, by the time at which they
+    /// came.
+    pub fn progress(&mut self, passed: &mut Vec<Passed>) -> Progress {
+        passed.clear();
+        // The two take turns, so that nothing is allocated for long.
+        std::mem::swap(&mut self.passed, passed);
+        Progress {
             cursor: self.cursor,
-            delivered: self.delivered,
-            failures: self.failures,
-        };
-        self.delivered = 0;
-        self.failures = 0;
-        progress
+            delivered: std::mem::take(&mut self.delivered),
+            bytes: std::mem::take(&mut self.delivered_bytes),
+            failures: std::mem::take(&mut self.failures),
+        }
     }
 
     /// Where the cursor may stand.
@@ -281,10 +306,18 @@ impl InFlight {
         while let Some(entry) = self.entries.pop_front_if(|entry| entry.report == Report::Delivered) {
             self.first = self.first.wrapping_add(1);
             self.cursor = entry.end;
-            self.bytes -= entry.bytes;
+            self.bytes -= entry.bytes as usize;
             self.delivered += 1;
+            self.delivered_bytes += u64::from(entry.bytes);
+            match self.passed.last_mut() {
+                Some(last) if last.received_ms == entry.received_ms => last.records += 1,
+                Some(_) | None => self.passed.push(Passed {
+                    received_ms: entry.received_ms,
+                    records: 1,
+                }),
+            }
             self.passed_since_wake.records += 1;
-            self.passed_since_wake.bytes += entry.bytes;
+            self.passed_since_wake.bytes += entry.bytes as usize;
         }
     }
 
@@ -324,7 +357,7 @@ mod tests {
     }
 
     fn admit(in_flight: &mut InFlight, end: u64) -> (u16, u32) {
-        match in_flight.admit(Position(end), 1) {
+        match in_flight.admit(Position(end), 1, 0) {
             Admission::Admitted(generation, sequence) => (generation, sequence),
             other @ (Admission::NoRoom | Admission::Failed(_)) => panic!("{other:?}"),
         }
@@ -371,14 +404,50 @@ mod tests {
             "all reports are in"
         );
         assert_eq!(
-            in_flight.progress(),
+            in_flight.progress(&mut Vec::new()),
             Progress {
                 cursor: Position(30),
                 delivered: 3,
+                bytes: 3,
                 failures: 0
             }
         );
-        assert_eq!(in_flight.progress().delivered, 0);
+        assert_eq!(in_flight.progress(&mut Vec::new()).delivered, 0);
+    }
+
+    #[test]
+    fn what_was_passed_is_told_once_by_the_time_at_which_it_came() {
+        let mut in_flight = InFlight::new(Position(0), LIMITS);
+        let tickets: Vec<_> = [7, 7, 9, 9, 8]
+            .into_iter()
+            .zip(1..)
+            .map(
+                |(received_ms, nth)| match in_flight.admit(Position(nth * 10), 2, received_ms) {
+                    Admission::Admitted(generation, sequence) => (generation, sequence),
+                    other @ (Admission::NoRoom | Admission::Failed(_)) => panic!("{other:?}"),
+                },
+            )
+            .collect();
+        let mut told = |reported: &[usize]| {
+            for index in reported {
+                let (generation, sequence) = tickets[*index];
+                in_flight.report(generation, sequence, Ok(()));
+            }
+            let mut passed = vec![Passed {
+                received_ms: 1,
+                records: 99,
+            }];
+            let progress = in_flight.progress(&mut passed);
+            assert_eq!(progress.bytes, 2 * progress.delivered);
+            passed
+                .iter()
+                .map(|run| (run.received_ms, run.records))
+                .collect::<Vec<_>>()
+        };
+        // The last one waits for those before it.
+        assert_eq!(told(&[0, 1, 2, 4]), [(7, 2), (9, 1)]);
+        assert_eq!(told(&[]), []);
+        assert_eq!(told(&[3]), [(9, 1), (8, 1)]);
     }
 
     #[test]
@@ -388,7 +457,7 @@ mod tests {
         let second = admit(&mut in_flight, 20);
         let third = admit(&mut in_flight, 30);
         assert!(in_flight.report(second.0, second.1, Err(too_large())));
-        assert_eq!(in_flight.admit(Position(40), 1), Admission::Failed(too_large()));
+        assert_eq!(in_flight.admit(Position(40), 1, 0), Admission::Failed(too_large()));
         // What was out already still counts, up to the failed one.
         in_flight.report(first.0, first.1, Ok(()));
         in_flight.report(third.0, third.1, Err(passing()));
@@ -415,15 +484,15 @@ mod tests {
     #[test]
     fn limits_bind_but_never_shut_out_a_single_record() {
         let mut in_flight = InFlight::new(Position(0), Limits { records: 2, bytes: 100 });
-        assert!(matches!(in_flight.admit(Position(1), 500), Admission::Admitted(..)));
-        assert_eq!(in_flight.admit(Position(2), 1), Admission::NoRoom);
+        assert!(matches!(in_flight.admit(Position(1), 500, 0), Admission::Admitted(..)));
+        assert_eq!(in_flight.admit(Position(2), 1, 0), Admission::NoRoom);
         in_flight.report(0, 0, Ok(()));
-        assert!(matches!(in_flight.admit(Position(2), 50), Admission::Admitted(..)));
-        assert!(matches!(in_flight.admit(Position(3), 50), Admission::Admitted(..)));
-        assert_eq!(in_flight.admit(Position(4), 0), Admission::NoRoom);
+        assert!(matches!(in_flight.admit(Position(2), 50, 0), Admission::Admitted(..)));
+        assert!(matches!(in_flight.admit(Position(3), 50, 0), Admission::Admitted(..)));
+        assert_eq!(in_flight.admit(Position(4), 0, 0), Admission::NoRoom);
         in_flight.set_limits(Limits::ALONE);
         in_flight.report(0, 1, Ok(()));
-        assert_eq!(in_flight.admit(Position(4), 0), Admission::NoRoom);
+        assert_eq!(in_flight.admit(Position(4), 0, 0), Admission::NoRoom);
     }
 
     #[test]
@@ -483,14 +552,14 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Admit(bytes) => {
-                        if let Admission::Admitted(generation, sequence) = in_flight.admit(Position(at + 10), bytes) {
+                        if let Admission::Admitted(generation, sequence) = in_flight.admit(Position(at + 10), bytes, 0) {
                             at += 10;
                             sent.push(Sent { generation, sequence, end: at, reported: None });
                         }
                     }
                     Step::Retract => {
                         // Only ever done right after an admission, before a report can come.
-                        if let Admission::Admitted(..) = in_flight.admit(Position(at + 10), 1) {
+                        if let Admission::Admitted(..) = in_flight.admit(Position(at + 10), 1, 0) {
                             in_flight.retract();
                         }
                     }

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
 use super::failure::Failure;
-use super::in_flight::{Admission, InFlight, Limits, Progress, Ticket};
+use super::in_flight::{Admission, InFlight, Limits, Passed, Progress, Ticket};
 use super::link::{Link, Shared};
 use super::watchdog::{Counts, Look, Stall, Watchdog};
 use crate::journal::Position;
@@ -102,9 +102,10 @@ impl Link {
 }
 
 impl Lane {
-    /// Hands a record to librdkafka. `end` is where the next record begins, and `bytes` what this one counts for.
-    pub(super) fn send<'a>(&self, mut message: Message<'a>, end: Position, bytes: usize) -> Sent<'a> {
-        match self.state.lock().admit(end, bytes) {
+    /// Hands a record to librdkafka. `end` is where the next record begins, `bytes` what this one counts for, and `received_ms` when it
+    /// came.
+    pub(super) fn send<'a>(&self, mut message: Message<'a>, end: Position, bytes: usize, received_ms: u64) -> Sent<'a> {
+        match self.state.lock().admit(end, bytes, received_ms) {
             Admission::Admitted(generation, sequence) => {
                 message.delivery_opaque = Ticket {
                     lane: self.state.index,
@@ -195,8 +196,8 @@ impl Lane {
     }
 
     /// See [`InFlight::progress`].
-    pub(super) fn progress(&self) -> Progress {
-        self.state.lock().progress()
+    pub(super) fn progress(&self, passed: &mut Vec<Passed>) -> Progress {
+        self.state.lock().progress(passed)
     }
 
     /// See [`InFlight::failure`].

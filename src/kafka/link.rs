@@ -26,10 +26,11 @@ use super::config::{linger, queue_limits};
 use super::failure::Failure;
 use super::in_flight::{Limits, Ticket};
 use super::lane::LaneState;
-use super::log_digest::LogDigest;
+use super::log_digest::SharedLogDigest;
 use super::partitions::{KnownPartitions, ToldPartitions};
 use super::producer::{Pace, ProducerError};
 use super::reports::Reports;
+use super::statistics;
 use super::watchdog::Stall;
 
 /// How long the poll thread waits for events in one go. It only decides how soon a producer that nobody holds is dropped, and how
@@ -66,6 +67,9 @@ pub(super) struct Plan {
     /// Once it is left, it is purged when no report has come for so long: other streams may still get theirs.
     pub(super) quiet: Duration,
     pub(super) partitions: Arc<Mutex<KnownPartitions>>,
+    pub(super) digest: Arc<SharedLogDigest>,
+    /// Its part of what librdkafka tells.
+    pub(super) statistics: statistics::Entry,
     /// Dropped when the poll thread has ended and the producer is gone.
     pub(super) alive: mpsc::Sender<()>,
 }
@@ -96,7 +100,8 @@ pub(super) struct Shared {
     quiet: Duration,
     pub(super) partitions: Arc<Mutex<KnownPartitions>>,
     pub(super) told_partitions: Mutex<ToldPartitions>,
-    digest: Mutex<LogDigest>,
+    pub(super) digest: Arc<SharedLogDigest>,
+    pub(super) statistics: statistics::Entry,
     born: Instant,
 }
 
@@ -109,6 +114,8 @@ impl Link {
             patience,
             quiet,
             partitions,
+            digest,
+            statistics,
             alive,
         } = plan;
         let shared = Arc::new(Shared {
@@ -128,7 +135,8 @@ impl Link {
             quiet,
             partitions,
             told_partitions: Mutex::default(),
-            digest: Mutex::default(),
+            digest,
+            statistics,
             born: Instant::now(),
         });
         let reports = Reports::new(Arc::clone(&shared));
@@ -197,6 +205,7 @@ impl Shared {
     /// Declares the producer to be of no more use: no report of it is waited for.
     pub(super) fn fail_for_good(&self, why: &str) {
         if self.fatal.set(why.to_owned()).is_ok() {
+            self.statistics.give_up();
             error!(
                 producer = self.pace.name(),
                 why, "the kafka producer failed for good, and is built anew"
@@ -208,6 +217,7 @@ impl Shared {
     /// Has all streams leave the producer, because one of them gets no reports.
     pub(super) fn leave(&self, stall: Stall) {
         if self.left.set((Instant::now(), stall)).is_ok() {
+            self.statistics.give_up();
             warn!(
                 producer = self.pace.name(),
                 silent_s = stall.since.elapsed().as_secs(),
@@ -254,20 +264,6 @@ impl Shared {
     fn anybody_waits(&self) -> bool {
         let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
         lanes.iter().flatten().any(|lane| lane.waits())
-    }
-
-    /// Whether a line like this was written lately.
-    pub(super) fn was_just_written(&self, line: &str) -> bool {
-        let digest = self.digest.lock().unwrap_or_else(PoisonError::into_inner);
-        digest.is_known(line, self.born.elapsed())
-    }
-
-    /// How often a line like this was held back, if it is to be written now.
-    pub(super) fn worth_writing(&self, line: &str) -> Option<u64> {
-        self.digest
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .note(line, self.born.elapsed())
     }
 }
 

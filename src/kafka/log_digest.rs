@@ -1,63 +1,67 @@
-//! librdkafka's log lines, repeated ones summed up. An unreachable broker makes it write the same few lines for hours.
+//! librdkafka's log lines, repeated ones summed up. An unreachable broker makes it write the same few lines for hours, and each producer
+//! writes them anew.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-/// How long a line keeps quiet the lines that are like it.
-const QUIET: Duration = Duration::from_mins(1);
+use crate::telemetry::{Digest, digest};
 
-/// How many different lines are remembered; beyond that all are forgotten, and so written again.
+/// How many different lines are told apart.
 const MOST_LINES: usize = 256;
 
-/// Which lines were written lately.
-#[derive(Debug, Default)]
-pub struct LogDigest {
-    lines: HashMap<String, Line>,
+/// Which lines were written lately, of all producers together.
+#[derive(Debug)]
+pub struct SharedLogDigest {
+    began: Instant,
+    lines: Mutex<LogDigest>,
 }
 
+impl Default for SharedLogDigest {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            lines: Mutex::default(),
+        }
+    }
+}
+
+impl SharedLogDigest {
+    /// If the line is to be written now: how often one like it was held back, if it was.
+    pub fn note(&self, text: &str) -> Option<Option<u64>> {
+        let repeated = self.lines().note(text, self.began.elapsed())?;
+        Some((repeated > 0).then_some(repeated))
+    }
+
+    /// Whether a line like it was written lately. librdkafka reports as an error, too, what it has just logged.
+    pub fn is_known(&self, text: &str) -> bool {
+        self.lines().is_known(text, self.began.elapsed())
+    }
+
+    fn lines(&self) -> MutexGuard<'_, LogDigest> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which lines were written lately.
 #[derive(Debug)]
-struct Line {
-    written: Duration,
-    repeated: u64,
+pub struct LogDigest(Digest<String>);
+
+impl Default for LogDigest {
+    fn default() -> Self {
+        Self(Digest::without_end(MOST_LINES))
+    }
 }
 
 impl LogDigest {
     /// Notes a line. If it is to be written: how many like it were not, since the last one that was. `now` is any clock that does
     /// not go back.
     pub fn note(&mut self, text: &str, now: Duration) -> Option<u64> {
-        let likeness = likeness(text);
-        if self.lines.len() >= MOST_LINES && !self.lines.contains_key(&likeness) {
-            self.lines.clear();
-        }
-        match self.lines.get_mut(&likeness) {
-            Some(line) if now.saturating_sub(line.written) < QUIET => {
-                line.repeated += 1;
-                None
-            }
-            Some(line) => {
-                line.written = now;
-                Some(std::mem::take(&mut line.repeated))
-            }
-            None => {
-                self.lines.insert(
-                    likeness,
-                    Line {
-                        written: now,
-                        repeated: 0,
-                    },
-                );
-                Some(0)
-            }
-        }
+        self.0.note(likeness(text), now).map(|told| told.untold)
     }
-}
 
-impl LogDigest {
-    /// Whether a line like it was written lately. librdkafka reports as an error, too, what it has just logged.
+    /// Whether a line like it was written lately.
     pub fn is_known(&self, text: &str, now: Duration) -> bool {
-        self.lines
-            .get(&likeness(text))
-            .is_some_and(|line| now.saturating_sub(line.written) < QUIET)
+        self.0.is_quiet(&likeness(text), now)
     }
 }
 
@@ -73,9 +77,12 @@ fn likeness(text: &str) -> String {
         Some(_) | None => text,
     };
     let words = text.split(' ').filter(|word| !word.contains('#'));
-    words
-        .flat_map(|word| word.chars().filter(|c| !c.is_ascii_digit()).chain([' ']))
-        .collect()
+    // The broker's name comes first, and two brokers are two matters.
+    let words = words.enumerate().map(|(nth, word)| match nth {
+        0 if word.ends_with(':') => word.to_owned(),
+        _ => digest::likeness(word),
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -83,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_repeated_line_is_written_once_a_minute_with_its_count() {
+    fn a_repeated_line_is_written_ever_more_seldom_with_its_count() {
         let mut digest = LogDigest::default();
         let at = Duration::from_secs;
         assert_eq!(digest.note("broker 1 is down after 20 ms", at(5)), Some(0));
@@ -91,7 +98,8 @@ mod tests {
         assert_eq!(digest.note("another", at(6)), Some(0));
         assert_eq!(digest.note("broker 1 is down after 3 ms", at(64)), None);
         assert_eq!(digest.note("broker 1 is down after 4 ms", at(65)), Some(2));
-        assert_eq!(digest.note("broker 1 is down after 4 ms", at(66)), None);
+        assert_eq!(digest.note("broker 1 is down after 4 ms", at(65 + 299)), None);
+        assert_eq!(digest.note("broker 1 is down after 4 ms", at(65 + 300)), Some(1));
     }
 
     #[test]
@@ -111,20 +119,11 @@ mod tests {
         for other in [
             "[thrd:kafka:9092/bootstrap]: other:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms)",
             "kafka:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: No route to host (after 0ms in state CONNECT)",
+            "kafka2:9092/2: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)",
             "1/1 brokers are down",
         ] {
             assert!(!digest.is_known(other, Duration::from_secs(1)), "{other}");
         }
-        assert!(!digest.is_known(logged, QUIET));
-    }
-
-    #[test]
-    fn memory_is_bounded() {
-        let mut digest = LogDigest::default();
-        for n in 0..10_000_u32 {
-            let word: String = n.to_string().bytes().map(|digit| char::from(digit + 50)).collect();
-            digest.note(&word, Duration::ZERO);
-        }
-        assert!(digest.lines.len() <= MOST_LINES);
+        assert!(!digest.is_known(logged, Duration::from_mins(1)));
     }
 }

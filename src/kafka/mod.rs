@@ -12,9 +12,10 @@
 //! | `watchdog` | when do records wait in vain? |
 //! | `trouble` | how a stream fares: its patience, and the company it keeps |
 //! | `partitions` | topics whose number of partitions has changed |
+//! | [`statistics`] | [`KafkaStatus`]: what librdkafka tells of itself, all producers together |
 //! | [`producer`] | [`Producer`]: the links in use, built anew when they fail or are left |
 //! | `parcel` | what is produced for a record: topic, key, headers, value |
-//! | [`repeats`] | [`Repeats`]: which hits were there before |
+//! | [`repeats`] | which hits were there before |
 //! | [`forwarder`] | [`forward`]: tails a journal into Kafka, and keeps in the quarantine what is too large for it |
 //! | [`metadata`] | what `check` asks of librdkafka and of a cluster |
 //!
@@ -33,6 +34,7 @@ mod partitions;
 pub mod producer;
 pub mod repeats;
 mod reports;
+pub mod statistics;
 mod trouble;
 mod watchdog;
 
@@ -40,4 +42,5 @@ pub use config::PropertyFault;
 pub use forwarder::{ForwardEnd, ForwarderSettings, forward};
 pub use metadata::{ClusterInfo, metadata, try_out};
 pub use producer::Producer;
-pub use repeats::Repeats;
+pub use repeats::IdsKept;
+pub use statistics::KafkaStatus;

@@ -198,7 +198,7 @@ mod tests {
         let record = vec![b'x'; 100_000];
         let hit = Hit {
             hit_id: Some((1, 2)),
-            visitor_id: None,
+            ..Hit::default()
         };
         let mut parcel = Parcel::Hit {
             bytes: &record,

@@ -51,10 +51,10 @@ impl KnownPartitions {
     }
 }
 
-/// What is read of librdkafka's statistics (its STATISTICS.md): the partitions by topic. All else is skipped.
-#[derive(Debug, Deserialize)]
+/// The part of librdkafka's statistics (its STATISTICS.md) that tells the partitions by topic. All else is skipped.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
 pub struct PartitionStatistics {
-    #[serde(default)]
     topics: HashMap<String, TopicStatistics>,
 }
 
@@ -69,14 +69,6 @@ struct TopicStatistics {
 }
 
 impl PartitionStatistics {
-    /// Reads the statistics, JSON as librdkafka writes it.
-    ///
-    /// # Errors
-    /// If it is not what librdkafka writes.
-    pub fn read(json: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(json)
-    }
-
     /// Topics that have partitions, and how many.
     fn counts(&self) -> impl Iterator<Item = (&str, usize)> {
         self.topics.iter().filter_map(|(topic, statistics)| {
@@ -93,6 +85,7 @@ impl PartitionStatistics {
 
 #[cfg(test)]
 mod tests {
+    use super::super::statistics::Statistics;
     use super::*;
     use proptest::prelude::*;
 
@@ -112,7 +105,7 @@ mod tests {
             })
             .collect();
         let all = serde_json::json!({ "name": "x", "brokers": { "b": { "nodeid": 1 } }, "topics": topics });
-        PartitionStatistics::read(all.to_string().as_bytes()).unwrap()
+        Statistics::read(all.to_string().as_bytes()).unwrap().topics
     }
 
     fn change(topic: &str, before: usize, after: usize) -> PartitionChange {
@@ -156,10 +149,10 @@ mod tests {
     fn statistics_without_topics_and_with_unknown_ones_are_read() {
         let (mut known, mut told) = (KnownPartitions::default(), ToldPartitions::default());
         for json in ["{}", r#"{"topics":{}}"#, r#"{"topics":{"a":{"partitions":{"-1":{}}}}}"#] {
-            let read = PartitionStatistics::read(json.as_bytes()).unwrap();
-            assert_eq!(known.note(&mut told, &read), [], "{json}");
+            let read = Statistics::read(json.as_bytes()).unwrap();
+            assert_eq!(known.note(&mut told, &read.topics), [], "{json}");
         }
-        assert!(PartitionStatistics::read(b"{").is_err());
+        assert!(Statistics::read(b"{").is_err());
     }
 
     #[derive(Clone, Debug)]

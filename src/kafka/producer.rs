@@ -9,7 +9,9 @@ use tokio::sync::mpsc;
 use super::config::{PropertyFault, client_config, one_by_one};
 use super::lane::{Errand, Lane};
 use super::link::{Link, Plan};
+use super::log_digest::SharedLogDigest;
 use super::partitions::KnownPartitions;
+use super::statistics::KafkaStatus;
 use super::watchdog::Patience;
 use crate::settings::KafkaSettings;
 
@@ -72,6 +74,9 @@ pub struct Producer {
     building: tokio::sync::Mutex<()>,
     patience: Patience,
     partitions: Arc<Mutex<KnownPartitions>>,
+    /// What librdkafka has said lately, through whichever of them.
+    digest: Arc<SharedLogDigest>,
+    status: KafkaStatus,
     /// A clone of it lives with every poll thread.
     alive: mpsc::Sender<()>,
     /// Learns when the last of them is gone.
@@ -92,13 +97,17 @@ impl Producer {
     pub(super) fn with_patience(settings: &KafkaSettings, patience: Patience) -> Result<Self, ProducerError> {
         let in_batches = client_config(settings).map_err(ProducerError::Properties)?;
         let (alive, ended) = mpsc::channel(1);
-        let partitions = Arc::default();
+        let (partitions, status) = (Arc::default(), KafkaStatus::default());
+        let digest = Arc::default();
+        let pace = Pace::InBatches(Company::All);
         let link = Link::open(Plan {
             config: in_batches.clone(),
-            pace: Pace::InBatches(Company::All),
+            pace,
             patience: patience.first,
             quiet: patience.quiet(),
             partitions: Arc::clone(&partitions),
+            digest: Arc::clone(&digest),
+            statistics: status.enter(pace),
             alive: alive.clone(),
         })?;
         Ok(Self {
@@ -110,6 +119,8 @@ impl Producer {
             building: tokio::sync::Mutex::default(),
             patience,
             partitions,
+            digest,
+            status,
             alive,
             ended: Mutex::new(Some(ended)),
         })
@@ -124,6 +135,11 @@ impl Producer {
             // Nothing is ever sent, so this ends when all senders are gone.
             ended.recv().await;
         }
+    }
+
+    /// What librdkafka tells of all of them, for people to see.
+    pub const fn status(&self) -> &KafkaStatus {
+        &self.status
     }
 
     /// How patient streams are with a producer that brings no reports.
@@ -163,6 +179,8 @@ impl Producer {
                 .map_or(first, |link| link.patience_of_the_next(first, most)),
             quiet: self.patience.quiet(),
             partitions: Arc::clone(&self.partitions),
+            digest: Arc::clone(&self.digest),
+            statistics: self.status.enter(pace),
             alive: self.alive.clone(),
         };
         let built = tokio::task::spawn_blocking(move || Link::open(plan)).await;

@@ -8,7 +8,7 @@
 //! true, and what is lost of it costs a duplicate and never a hit. No file is touched on an async thread.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::{debug, info, warn};
@@ -18,6 +18,16 @@ use crate::id_store::{Found, IdStore, IdStoreError, IdSync, forget};
 use crate::journal::{CursorGuard, DEFAULT_CURSOR, Journal, Position};
 use crate::settings::{DedupMode, DedupSettings};
 use crate::telemetry::counters::StreamCounters;
+
+/// Where the ids of what is delivered are kept.
+#[derive(Clone, Debug)]
+pub enum IdsKept {
+    /// Under this `state_dir`, so that a restart forgets none.
+    OnDisk(PathBuf),
+    /// In memory only.
+    #[cfg(test)]
+    InMemory,
+}
 
 /// Finds the duplicates of one stream, across all its connections.
 #[derive(Debug)]
@@ -55,6 +65,31 @@ struct Stored {
 }
 
 impl Repeats {
+    /// Reads which hits were there before, off the async threads. Nothing of the stream may be in flight.
+    pub(super) async fn read(
+        kept: &IdsKept,
+        stream: &str,
+        settings: &DedupSettings,
+        journal: &Arc<Journal>,
+    ) -> Option<Self> {
+        let state_dir = match kept {
+            IdsKept::OnDisk(state_dir) => state_dir.clone(),
+            #[cfg(test)]
+            IdsKept::InMemory => return Self::in_memory(stream, settings),
+        };
+        let (stream, settings, journal) = (stream.to_owned(), settings.clone(), Arc::clone(journal));
+        let read = move || Self::on_disk(&stream, &settings, &state_dir, &journal);
+        match tokio::task::spawn_blocking(read).await {
+            Ok(repeats) => repeats,
+            Err(failed) => match failed.try_into_panic() {
+                // As if it had failed here: the forwarder is started again.
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and this with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+
     /// With a window in memory only. `None` if the mode is `off`.
     pub(super) fn in_memory(stream: &str, settings: &DedupSettings) -> Option<Self> {
         let marked = match settings.mode {
@@ -79,7 +114,7 @@ impl Repeats {
     /// With the ids that are on disk for the stream's journal, before anything of it is produced; and from then on the journal's
     /// cursor guards see to it that ids are there before the cursor is. If the mode is `off`, the ids are forgotten. Blocks on the
     /// disk; what is wrong there is reported, and then there is a window in memory only.
-    pub fn on_disk(stream: &str, settings: &DedupSettings, state_dir: &Path, journal: &Journal) -> Option<Self> {
+    fn on_disk(stream: &str, settings: &DedupSettings, state_dir: &Path, journal: &Journal) -> Option<Self> {
         if let Some(before) = journal.guard_cursors(None) {
             // A forwarder that failed has left ids behind. The cursor does not move until there is another one.
             before.store();

@@ -12,7 +12,8 @@ use tracing::{debug, error, info, warn};
 use super::failure::Failure;
 use super::in_flight::Ticket;
 use super::link::Shared;
-use super::partitions::{PartitionChange, PartitionStatistics};
+use super::partitions::PartitionChange;
+use super::statistics::Statistics;
 
 /// Passes on what librdkafka says of one producer.
 pub(super) struct Reports {
@@ -39,37 +40,47 @@ impl ProducerContext for Reports {
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
-        let Some(repeated) = self.shared.worth_writing(text) else {
+        if matches!(level, RDKafkaLogLevel::Debug) {
+            // Whoever has set the property debug wants all of it.
+            debug!(target: "librdkafka", facility, "{text}");
+            return;
+        }
+        let Some(repeated) = self.shared.digest.note(text) else {
             return;
         };
         match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 error!(target: "librdkafka", facility, repeated, "{text}");
             }
-            RDKafkaLogLevel::Warning => warn!(target: "librdkafka", facility, repeated, "{text}"),
+            // What librdkafka calls an error, such as a broker that is away, it tries again by itself. What comes of it for a
+            // stream is told by that stream.
+            RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
+                warn!(target: "librdkafka", facility, repeated, "{text}");
+            }
             RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
                 info!(target: "librdkafka", facility, repeated, "{text}");
             }
-            RDKafkaLogLevel::Debug => debug!(target: "librdkafka", facility, "{text}"),
+            RDKafkaLogLevel::Debug => {}
         }
     }
 
     /// Never told apart here whether it is fatal: librdkafka gives the code of what is behind it. The poll thread asks.
     fn error(&self, _: KafkaError, reason: &str) {
-        if !self.shared.was_just_written(reason)
-            && let Some(repeated) = self.shared.worth_writing(reason)
+        if !self.shared.digest.is_known(reason)
+            && let Some(repeated) = self.shared.digest.note(reason)
         {
             warn!(target: "librdkafka", repeated, "{reason}");
         }
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        match PartitionStatistics::read(statistics) {
+        match Statistics::read(statistics) {
             Ok(statistics) => {
+                self.shared.statistics.note(&statistics);
                 let (known, told) = (&self.shared.partitions, &self.shared.told_partitions);
                 let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
                 let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-                for change in known.note(&mut told, &statistics) {
+                for change in known.note(&mut told, &statistics.topics) {
                     self.tell(&change);
                 }
             }

@@ -119,6 +119,11 @@ impl GapWatch {
         Self { horizon, open }
     }
 
+    /// Goes by another horizon from now on.
+    pub const fn set_horizon(&mut self, horizon: Duration) {
+        self.horizon = horizon;
+    }
+
     /// The connection is gone. A gap that is open already goes on.
     pub fn began(&mut self, gap: OpenGap) {
         self.open.get_or_insert(gap);

@@ -170,6 +170,11 @@ impl Slot {
         (slot, actions)
     }
 
+    /// Goes by another policy from now on. A wait that has begun stays as it is.
+    pub const fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
     /// What the slot is doing.
     pub const fn state(&self) -> &State {
         &self.state

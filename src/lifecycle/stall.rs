@@ -60,6 +60,11 @@ impl StallWatch {
         }
     }
 
+    /// Goes by another `stall_timeout` from now on, and keeps what it has learnt.
+    pub const fn set_stall_timeout(&mut self, stall_timeout: Duration) {
+        self.stall_timeout = stall_timeout;
+    }
+
     /// The service has answered 200.
     pub fn opened(&mut self, now: Moment) {
         self.listening_since = now;

@@ -48,7 +48,9 @@ use crate::dedup::hash;
 use crate::journal::Position;
 use crate::settings::QuarantineSettings;
 use crate::state_dir::{make_private_dir, write_durably};
+use crate::telemetry::Digest;
 use crate::telemetry::counters::DeadLetterReason;
+use crate::telemetry::digest::likeness;
 
 /// Age alone makes files go, and a set-aside segment comes without a word: looked after once an hour.
 const SWEEP_EVERY: Duration = Duration::from_hours(1);
@@ -75,6 +77,23 @@ struct Room {
     bytes: u64,
     files: u64,
     swept: Option<Instant>,
+    told: Told,
+}
+
+/// What was told of sweeps that go wrong: each record that is kept may ask for one.
+#[derive(Debug)]
+struct Told {
+    began: Instant,
+    sweeps: Digest<String>,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            sweeps: Digest::without_end(4),
+        }
+    }
 }
 
 /// A record that is kept.
@@ -165,7 +184,11 @@ impl Quarantine {
             _ => match self.sweep_sparing(&mut room, Some((name.as_ref(), bytes)), SystemTime::now()) {
                 Ok(()) => {}
                 Err(error) => {
-                    warn!(dir = %self.0.dir.display(), %error, "the quarantine cannot be kept within its bounds");
+                    let now = room.told.began.elapsed();
+                    if let Some(told) = room.told.sweeps.note(likeness(&error.to_string()), now) {
+                        let (dir, times) = (self.0.dir.display(), told.repeated());
+                        warn!(%dir, %error, times, "the quarantine cannot be kept within its bounds: it is tried again with the next record");
+                    }
                 }
             },
         }
@@ -227,6 +250,7 @@ impl Quarantine {
             bytes: limits.max_bytes / SPARE,
             files: MAX_FILES / SPARE,
             swept: Some(Instant::now()),
+            told: std::mem::take(&mut room.told),
         };
         let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let mut held = list(dir)?;

@@ -1,6 +1,7 @@
 //! Rules for URLs, hosts and brokers: what we are willing to talk to, and to send a token to. Pure.
 
 use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
 
 use url::{Host, Url};
 
@@ -26,6 +27,21 @@ pub(super) fn is_loopback_host<S: AsRef<str>>(host: &Host<S>) -> bool {
         Host::Domain(name) => matches!(name.as_ref(), "localhost" | "localhost."),
         Host::Ipv4(address) => address.is_loopback(),
         Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+/// A host as it is compared: in lower case, ASCII, an IPv6 address in brackets, without the dot that may end a name. `None` for what is no
+/// host, such as one with a port.
+pub fn canonical_host(text: &str) -> Option<String> {
+    if let Ok(address) = text.parse::<Ipv6Addr>() {
+        return Some(Host::<String>::Ipv6(address).to_string());
+    }
+    match Host::parse(text.strip_suffix('.').unwrap_or(text)).ok()? {
+        Host::Domain(name) => name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+            .then_some(name),
+        address @ (Host::Ipv4(_) | Host::Ipv6(_)) => Some(address.to_string()),
     }
 }
 

@@ -94,7 +94,7 @@ fn unused<T>(found: Maybe<T>, section: &mut Section<'_>) -> Result<(), Reported>
 }
 
 /// The secret under `inline`, or in the file that `file` names. A secret file must be there and fit for use now.
-fn source(
+pub(super) fn source(
     section: &mut Section<'_>,
     inline: &'static str,
     file: &'static str,

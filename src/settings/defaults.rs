@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::resolved::AdminListen;
+
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
@@ -136,7 +138,7 @@ pub const DEDUP_MAX_IDS: usize = 1_750_000;
 pub(super) const DEDUP_ID_COUNTS: RangeInclusive<usize> = 1000..=100_000_000;
 
 /// This machine only: whoever wants it seen from elsewhere says so.
-pub const ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9600);
+pub const ADMIN_LISTEN: AdminListen = AdminListen::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9600));
 
 /// Starts, stops, waits and faults; nothing for each hit.
 pub const LOG_FILTER: &str = "info";

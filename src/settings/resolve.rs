@@ -1,13 +1,13 @@
 //! The merged tree becomes [`Settings`], section by section: every section is read before any fault ends the work.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use config::{Map, Value};
 use tracing_subscriber::EnvFilter;
 
 use super::address;
+use super::admin;
 use super::credentials::{self, Credentials};
 use super::defaults;
 use super::fault::{Report, Reported};
@@ -70,6 +70,17 @@ pub(super) fn resolve(
     Section::read(String::new(), tree, report, |root| settings(root, around))
 }
 
+/// Makes what a tree with nothing but `[admin]` says.
+pub(super) fn admin_alone(
+    tree: Map<String, Value>,
+    around: &Surroundings,
+    report: &mut Report,
+) -> Result<AdminSettings, Reported> {
+    Section::read(String::new(), tree, report, |root| {
+        root.section("admin", |section| admin::take(section, around))
+    })
+}
+
 fn settings(root: &mut Section<'_>, around: &Surroundings) -> Result<Settings, Reported> {
     let state_dir = root.text("state_dir");
     let shutdown_timeout = root.duration("shutdown_timeout", defaults::SHUTDOWN_TIMEOUTS);
@@ -85,7 +96,7 @@ fn settings(root: &mut Section<'_>, around: &Surroundings) -> Result<Settings, R
     let journal = root.section("journal", journal);
     let quarantine = root.section("quarantine", quarantine);
     let dedup = root.section("dedup", dedup);
-    let admin = root.section("admin", admin);
+    let admin = root.section("admin", |section| admin::take(section, around));
     let log = root.section("log", log);
     let streams = streams::take(root, &credentials, &upstream, &output);
     let journal = holds_a_record(journal, &streams, root.report);
@@ -204,16 +215,6 @@ fn dedup(section: &mut Section<'_>) -> Result<DedupSettings, Reported> {
     })
 }
 
-fn admin(section: &mut Section<'_>) -> Result<AdminSettings, Reported> {
-    let listen = section.parsed("listen", "text in quotes", |text| {
-        text.parse::<SocketAddr>()
-            .map_err(|_| "is not an address and port; write as in \"127.0.0.1:9600\" or \"[::1]:9600\"".to_owned())
-    });
-    Ok(AdminSettings {
-        listen: listen?.map_or(defaults::ADMIN_LISTEN, |found| found.value),
-    })
-}
-
 fn log(section: &mut Section<'_>) -> Result<LogSettings, Reported> {
     let filter = section.parsed("filter", "text in quotes", |text| match EnvFilter::try_new(text) {
         Ok(_) => Ok(text.to_owned()),
@@ -225,6 +226,7 @@ fn log(section: &mut Section<'_>) -> Result<LogSettings, Reported> {
         ("auto", LogFormat::Auto),
         ("text", LogFormat::Text),
         ("json", LogFormat::Json),
+        ("journald", LogFormat::Journald),
     ];
     let format = section.choice("format", &formats);
     Ok(LogSettings {

@@ -3,6 +3,7 @@
 //! Only `settings::resolve` makes these from outside input; whoever holds one need not check it again.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -172,7 +173,7 @@ pub struct QuarantineSettings {
 }
 
 /// De-duplication (`[dedup]`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DedupSettings {
     /// What happens to a repeated hit.
     pub mode: DedupMode,
@@ -197,7 +198,43 @@ pub enum DedupMode {
 #[derive(Clone, Debug)]
 pub struct AdminSettings {
     /// `listen`.
-    pub listen: SocketAddr,
+    pub listen: AdminListen,
+    /// What whoever asks must show (`token` or `token_file`). Always there if [`AdminListen::is_beyond_this_machine`].
+    pub token: Option<SecretSource>,
+    /// Further names by which the server may be asked for (`hosts`), as [`canonical_host`](super::canonical_host) writes them.
+    pub hosts: Vec<String>,
+}
+
+/// Where the admin server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminListen {
+    /// Nowhere.
+    Off,
+    /// On an address and port.
+    Tcp(SocketAddr),
+    /// On a socket in the file system.
+    Unix(PathBuf),
+}
+
+impl AdminListen {
+    /// Whether other machines may reach it, going by its address alone.
+    pub fn is_beyond_this_machine(&self) -> bool {
+        match self {
+            Self::Tcp(address) => !address.ip().to_canonical().is_loopback(),
+            Self::Off | Self::Unix(_) => false,
+        }
+    }
+}
+
+/// As `admin.listen` has it.
+impl fmt::Display for AdminListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// Logs (`[log]`).
@@ -212,16 +249,18 @@ pub struct LogSettings {
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Text on a terminal, JSON otherwise.
+    /// Into the journal of systemd if standard error leads there, text on a terminal, JSON otherwise.
     Auto,
     /// Text.
     Text,
     /// One JSON object a line.
     Json,
+    /// Into the journal of systemd, with fields.
+    Journald,
 }
 
-impl std::fmt::Debug for KafkaSettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for KafkaSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaSettings")
             .field("brokers", &self.brokers)
             .finish_non_exhaustive()

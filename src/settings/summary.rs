@@ -7,7 +7,9 @@ use std::time::Duration;
 use bytesize::ByteSize;
 
 use super::proxy::{self, Shown};
-use super::resolved::{DedupMode, Grant, LogFormat, MessageKey, SecretSource, Settings, StreamSettings};
+use super::resolved::{
+    AdminListen, AdminSettings, DedupMode, Grant, LogFormat, MessageKey, SecretSource, Settings, StreamSettings,
+};
 use super::tls::{ClientFiles, TlsSettings};
 
 /// The settings for a person to read, several lines, each ended.
@@ -43,15 +45,33 @@ fn write(out: &mut String, settings: &Settings) -> fmt::Result {
         DedupMode::Mark => writeln!(out, "dedup         mark repeats within {}", time(settings.dedup.window))?,
         DedupMode::Off => writeln!(out, "dedup         off")?,
     }
-    writeln!(out, "admin         http://{} (not served yet)", settings.admin.listen)?;
+    write_admin(out, &settings.admin)?;
     let format = match settings.log.format {
         LogFormat::Auto => "auto",
         LogFormat::Text => "text",
         LogFormat::Json => "json",
+        LogFormat::Journald => "journald",
     };
     writeln!(out, "log           {}, {format}", settings.log.filter)?;
     writeln!(out, "shutdown      within {}", time(settings.shutdown_timeout))?;
     settings.streams.iter().try_for_each(|stream| write_stream(out, stream))
+}
+
+fn write_admin(out: &mut String, admin: &AdminSettings) -> fmt::Result {
+    match &admin.listen {
+        AdminListen::Off => return writeln!(out, "admin         off"),
+        AdminListen::Tcp(address) => write!(out, "admin         http://{address}/")?,
+        AdminListen::Unix(path) => write!(out, "admin         unix:{}", path.display())?,
+    }
+    match &admin.token {
+        None => writeln!(out, ", without a token")?,
+        Some(SecretSource::Inline(_)) => writeln!(out, ", with a token")?,
+        Some(SecretSource::File(path)) => writeln!(out, ", with the token in {}", path.display())?,
+    }
+    if !admin.hosts.is_empty() {
+        writeln!(out, "  also as     {}", admin.hosts.join(", "))?;
+    }
+    Ok(())
 }
 
 fn write_proxy(out: &mut String, shown: &Shown) -> fmt::Result {

@@ -38,6 +38,13 @@ impl Board {
         self.0.send_replace(Post::now(daemon));
     }
 
+    /// The same, as if it had been done at that time.
+    #[cfg(test)]
+    pub(crate) fn post_at(&self, daemon: Daemon, at: Instant) {
+        let daemon = Arc::new(daemon);
+        self.0.send_replace(Post { daemon, at });
+    }
+
     /// The last post.
     pub fn last(&self) -> Post {
         self.0.borrow().clone()

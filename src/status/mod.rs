@@ -15,6 +15,9 @@ pub mod model;
 pub mod rate;
 pub mod readiness;
 
+#[cfg(test)]
+mod docs_tests;
+
 pub use board::{Board, Post};
 pub use model::*;
 pub use rate::{RateWatch, Rates};

@@ -146,10 +146,11 @@ pub struct Connection {
     /// While it waits: how long that still is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remaining_seconds: Option<f64>,
-    /// While it waits: why.
+    /// Why it waits; while an attempt is out, why it had waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// It does not get what it wants: somebody should look. A cooldown in the normal course of things is not that.
+    /// It does not get what it wants: somebody should look. A cooldown in the normal course of things is not that; an attempt that is
+    /// out after such trouble still is.
     pub failing: bool,
     /// Attempts in a row that reached the service and did not stream.
     pub failures: u32,

@@ -11,6 +11,8 @@ use super::model::{Connection, ConnectionState, Daemon, DeliveryState, JournalSt
 
 /// So long may Kafka refuse or be silent before that is a hindrance: a change of leaders, or a broker that is restarted, passes by itself.
 pub const KAFKA_GRACE_SECONDS: f64 = 30.0;
+/// So long may it take after a start until the backlog is first read.
+pub const UNREAD_GRACE_SECONDS: f64 = 300.0;
 /// An attempt to connect takes no longer than this, or something is stuck. (Its own limits are `connect_timeout`, three times at most.)
 pub const ATTEMPT_GRACE_SECONDS: f64 = 15.0 * 60.0;
 
@@ -105,22 +107,29 @@ pub fn hindrances(daemon: &Daemon) -> Vec<Hindrance> {
 fn upstream(connection: &Connection) -> Option<(String, Option<String>)> {
     match connection.state {
         ConnectionState::Streaming => None,
-        ConnectionState::Authorizing | ConnectionState::Connecting => {
-            (connection.since_seconds > ATTEMPT_GRACE_SECONDS).then(|| {
-                let text = format!(
-                    "an attempt to connect has been out for {:.0} s",
-                    connection.since_seconds
-                );
-                (text, Some("restart the daemon, and report this".to_owned()))
-            })
+        ConnectionState::Authorizing | ConnectionState::Connecting
+            if connection.since_seconds > ATTEMPT_GRACE_SECONDS =>
+        {
+            let text = format!(
+                "an attempt to connect has been out for {:.0} s",
+                connection.since_seconds
+            );
+            Some((text, Some("restart the daemon, and report this".to_owned())))
         }
-        ConnectionState::Waiting if !connection.failing => None,
-        ConnectionState::Waiting => {
-            let attempts = connection.failures.max(connection.tries);
+        ConnectionState::Waiting | ConnectionState::Authorizing | ConnectionState::Connecting
+            if !connection.failing =>
+        {
+            None
+        }
+        ConnectionState::Waiting | ConnectionState::Authorizing | ConnectionState::Connecting => {
+            let attempts = match connection.failures.max(connection.tries) {
+                1 => "1 attempt".to_owned(),
+                n => format!("{n} attempts"),
+            };
             let (text, advice) = connection.reason.as_ref().map_or_else(Default::default, |reason| {
                 (reason.text.as_str(), Some(reason.operator.clone()))
             });
-            Some((format!("no connection after {attempts} attempts: {text}"), advice))
+            Some((format!("no connection after {attempts}: {text}"), advice))
         }
         ConnectionState::Stopped => Some(("its connection was stopped".to_owned(), None)),
     }
@@ -162,8 +171,13 @@ fn kafka(stream: &Stream, uptime_seconds: f64) -> Option<Hindrance> {
     let since = delivery.since_seconds.unwrap_or_default();
     let reason = delivery.reason.as_deref().unwrap_or("no reason was given");
     // However old the records are: while deliveries go on, a backlog is being worked off.
-    let oldest = stream.journal.oldest_seconds.unwrap_or_default();
-    let waited = oldest.min(delivery.last_seconds.unwrap_or(uptime_seconds));
+    let quiet = delivery.last_seconds.unwrap_or(uptime_seconds);
+    let waited = match stream.journal.oldest_seconds {
+        Some(oldest) => oldest.min(quiet),
+        // Nobody has come to read the backlog yet. The ids on disk come before it, which takes a while.
+        None if stream.journal.backlog_bytes > 0 && quiet > UNREAD_GRACE_SECONDS => quiet,
+        None => 0.0,
+    };
     let (text, advice) = match delivery.state {
         DeliveryState::SetBack if since > KAFKA_GRACE_SECONDS => (
             format!("Kafka has not taken records for {since:.0} s: {reason}"),
@@ -342,6 +356,22 @@ mod tests {
         assert_eq!(found(5.0, Some(1000.0)), [], "a quiet stream has just had a hit");
         the_one(&found(40.0, Some(40.0)), HindranceKind::Kafka);
         the_one(&found(40.0, None), HindranceKind::Kafka);
+    }
+
+    #[test]
+    fn a_backlog_that_nobody_reads_is_one() {
+        let mut daemon = daemon(Stream {
+            connections: vec![streaming()],
+            journal: Journal {
+                backlog_bytes: 1,
+                ..Journal::default()
+            },
+            ..Stream::default()
+        });
+        daemon.uptime_seconds = 200.0;
+        assert_eq!(hindrances(&daemon), []);
+        daemon.uptime_seconds = 400.0;
+        the_one(&hindrances(&daemon), HindranceKind::Kafka);
     }
 
     #[test]

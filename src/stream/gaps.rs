@@ -49,6 +49,8 @@ impl Gaps {
             watch,
             alarm: None,
         };
+        // Whatever the driver before had shown, of another url perhaps.
+        gaps.noted.status.show_gap(None);
         if let Some(open) = open {
             gaps.began(open);
         }
@@ -80,6 +82,12 @@ impl Gaps {
         }
     }
 
+    /// Goes by another horizon from now on. What is to be told of an open gap, and when, stays as it is.
+    pub(super) fn set_horizon(&mut self, horizon: Duration) {
+        self.noted.horizon = horizon;
+        self.watch.set_horizon(horizon);
+    }
+
     fn began(&mut self, gap: OpenGap) {
         self.watch.began(gap.clone());
         self.noted.status.show_gap(Some(gap.clone()));
@@ -96,7 +104,7 @@ impl Gaps {
             ..
         } = &self.noted;
         let (stream, slot, horizon_s, clock) = (stream.clone(), *slot, horizon.as_secs_f64(), clock.clone());
-        AbortOnDrop(tokio::spawn(async move {
+        AbortOnDrop::spawn(async move {
             clock.sleep_until(overdue_at).await;
             let (from, gap_s) = (shown(gap.from), gap.length(clock.now()).as_secs());
             let (reason, why, known_by) = (gap.parting.name(), &gap.parting, gap.known_by.name());
@@ -104,7 +112,7 @@ impl Gaps {
                 stream, slot, from, gap_s, horizon_s, reason, %why, known_by,
                 "no connection for longer than backfill_horizon: hits of this time are probably lost, and more are until it connects again"
             );
-        }))
+        })
     }
 
     fn tell(
@@ -124,14 +132,14 @@ impl Gaps {
             counters.probable_gap_seconds.add(length.as_secs());
             tracing::warn!(
                 stream, slot, gap = "probable", from, to, gap_s, reason, %why, known_by,
-                "connected again after a gap longer than backfill_horizon: the service repeats only some minutes, so hits between these \
-                 times are probably missing here"
+                "a gap longer than backfill_horizon is over: the service repeats only some minutes, so hits between these times are \
+                 probably missing here"
             );
         } else {
             counters.gaps_possible.one();
             tracing::info!(
                 stream, slot, gap = "possible", from, to, gap_s, reason, %why, known_by,
-                "connected again: the service goes on where the connection ended, as a rule; a few hits between these times may be missing"
+                "a gap is over: the service goes on where the connection ended, as a rule; a few hits between these times may be missing"
             );
         }
     }

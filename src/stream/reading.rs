@@ -7,6 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use memchr::memchr_iter;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop;
 use tokio::time::Instant;
@@ -17,7 +18,7 @@ use crate::leases::trace::Heartbeat;
 use crate::lifecycle::life::{LifeSigns, lapse};
 use crate::lifecycle::stall::tries_again_within;
 use crate::lifecycle::{EndReason, Event, Moment, StallWatch};
-use crate::telemetry::{SlotStatus, StreamCounters};
+use crate::telemetry::{Digest, SlotStatus, StreamCounters};
 use crate::upstream::{Activity, Body, Drained};
 
 use super::Stop;
@@ -47,6 +48,8 @@ pub struct Reading {
     pub stall: StallWatch,
     /// Told when the connection lives.
     pub heartbeat: Heartbeat,
+    /// What was told of times in which the process did not run.
+    pub lapses: Digest<()>,
 }
 
 type Append = Pin<Box<dyn Future<Output = Result<Position, AppendError>> + Send>>;
@@ -155,6 +158,7 @@ impl Reading {
             };
             self.counters.batches.one();
             self.counters.bytes.add(batch.bytes.len() as u64);
+            self.counters.records.add(records_in(&batch));
             let (journal, bytes) = (self.journal.clone(), batch.bytes.len());
             let mut append: Append = Box::pin(async move { journal.append(batch).await });
             // As a rule there is room, and this is no wait at all.
@@ -179,21 +183,17 @@ impl Reading {
                             (pause, first_notice) = (Pause::default(), awake + FIRST_NOTICE);
                             continue;
                         }
-                        let JournalStatus { condition, backlog_bytes, .. } = self.journal.status();
-                        tracing::warn!(
-                            stream = self.stream, slot = self.slot, waited_s, backlog_bytes, journal = %condition,
-                            "the journal takes nothing: reading pauses until it does"
-                        );
+                        self.tell_of_pause(waited_s, pause.is_first());
                     }
                 }
             };
             if let Some(paused_s) = pause.noticed() {
-                tracing::info!(
-                    stream = self.stream,
-                    slot = self.slot,
-                    paused_s,
-                    "the journal takes batches again: reading goes on"
-                );
+                let (stream, slot, text) = (&self.stream, self.slot, "the journal has taken it: reading goes on");
+                if pause.is_first() {
+                    tracing::debug!(stream, slot, paused_s, "{text}");
+                } else {
+                    tracing::info!(stream, slot, paused_s, "{text}");
+                }
             }
             if let Err(error) = appended {
                 return Ended::at(Event::Ended(EndReason::JournalFailed(error.to_string())), life.last());
@@ -235,13 +235,32 @@ impl Reading {
         }
     }
 
-    fn tell_of(&self, lapse: Duration) {
-        tracing::warn!(
-            stream = self.stream,
-            slot = self.slot,
-            lapse_s = lapse.as_secs(),
-            "this process did not run for some time (suspended, stopped, or short of a processor): that is no silence on its connection"
-        );
+    /// The journal itself has told at once that it takes nothing, if it knows of it; so a first notice, after a second, repeats that.
+    fn tell_of_pause(&self, waited_s: u64, is_first: bool) {
+        let JournalStatus {
+            condition,
+            backlog_bytes,
+            ..
+        } = self.journal.status();
+        let (stream, slot, journal) = (&self.stream, self.slot, &condition);
+        let text = "the journal takes nothing: reading pauses until it does";
+        if is_first {
+            tracing::debug!(stream, slot, waited_s, backlog_bytes, %journal, "{text}");
+        } else {
+            tracing::warn!(stream, slot, waited_s, backlog_bytes, %journal, "{text}");
+        }
+    }
+
+    fn tell_of(&mut self, lapse: Duration) {
+        let (stream, slot, lapse_s) = (&self.stream, self.slot, lapse.as_secs());
+        let text = "this process did not run for some time (suspended, stopped, or short of a processor): that is no silence on its connection";
+        let now = self.clock.now().0;
+        if let Some(told) = self.lapses.note((), now) {
+            let (times, since) = (told.repeated(), told.since(self.clock.wall()));
+            tracing::warn!(stream, slot, lapse_s, times, since, "{text}");
+        } else {
+            tracing::debug!(stream, slot, lapse_s, "{text}");
+        }
     }
 
     /// Bytes came, so long before `now`.
@@ -271,6 +290,14 @@ where
         polled
     })
     .await
+}
+
+/// How many records a batch has. Its lines are whole, so their endings are as many.
+fn records_in(batch: &NewBatch) -> u64 {
+    match batch.kind {
+        BatchKind::Records => memchr_iter(b'\n', &batch.bytes).count() as u64,
+        BatchKind::TooLong { .. } => 1,
+    }
 }
 
 /// When a connection that ended `now`, for this reason, last lived. Bytes came `news` ago, if there were any.

@@ -19,7 +19,7 @@ where
     let mut pause = FIRST_PAUSE;
     loop {
         let started = tokio::time::Instant::now();
-        let mut task = AbortOnDrop(tokio::spawn(make()));
+        let mut task = AbortOnDrop::spawn(make());
         let ended = (&mut task.0).await;
         if ended.is_ok() && stop.is_requested() {
             return;
@@ -37,7 +37,27 @@ where
 }
 
 /// A spawned task that does not outlive who waits for it.
-pub struct AbortOnDrop(pub tokio::task::JoinHandle<()>);
+#[derive(Debug)]
+pub struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl AbortOnDrop {
+    /// Spawns it.
+    pub fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(task))
+    }
+
+    /// Returns when it has ended, in whatever way. Cancel-safe.
+    pub async fn ended(&mut self) {
+        if !self.is_finished() {
+            let _ = (&mut self.0).await;
+        }
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+}
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {

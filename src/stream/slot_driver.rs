@@ -4,23 +4,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{Clock, as_wall};
+use tokio::sync::watch;
+
+use crate::clock::Clock;
 use crate::journal::Journal;
-use crate::leases::{DurableLease, LeaseDir, LeaseKey};
+use crate::leases::{Claim, DurableLease, LeaseDir, LeaseKey};
 use crate::lifecycle::{
     Action, Event, FirstWait, Lease, Lost, Moment, Phase, Policy, ResetDone, ResetTo, Slot, StallWatch, State,
     Unreached,
 };
 use crate::settings::StreamSettings;
-use crate::telemetry::{SlotStatus, StreamCounters};
+use crate::telemetry::{Digest, SlotStatus, StreamCounters};
 use crate::upstream::{
     AccessToken, Answer, AttemptError, Body, Connector, Generation, StreamRequest, TokenSource, open,
 };
 
 use super::Stop;
 use super::gaps::{Gaps, Noted};
+use super::next_connect::NextConnect;
 use super::reading::{PendingAppend, Reading};
 use super::resetting::{SharedReset, SlotReset};
+use super::telling::Telling;
 
 /// What the driver of one connection slot is made of.
 pub struct SlotDriver<C: Connector> {
@@ -32,6 +36,8 @@ pub struct SlotDriver<C: Connector> {
     pub connector: Arc<C>,
     /// Where access tokens come from.
     pub tokens: Arc<TokenSource<C>>,
+    /// What is to hold in place of these two from the next connect on.
+    pub next: watch::Receiver<NextConnect<C>>,
     /// Where leases are kept.
     pub leases: LeaseDir,
     /// Where what is read goes.
@@ -64,6 +70,11 @@ impl<C: Connector> SlotDriver<C> {
     /// the lease says so.
     pub async fn drive(self, stop: Stop) {
         let key = LeaseKey::new(&self.stream.url, self.slot);
+        let claim = tokio::select! {
+            biased;
+            claim = self.leases.claim(&key) => claim,
+            () = stop.requested() => return,
+        };
         let policy = policy(&self.stream);
         let reset = self.reset.of_slot(self.slot, &self.stream, &self.leases).await;
         let remembered = self.leases.find(&key).await;
@@ -86,15 +97,19 @@ impl<C: Connector> SlotDriver<C> {
             clock: self.clock.clone(),
             stall: StallWatch::new(self.stream.stall_timeout),
             heartbeat: self.leases.heartbeat(&key),
+            lapses: Digest::without_end(1),
         };
+        let telling = Telling::new(&self.stream.name, self.slot, self.clock.clone());
         let drive = Drive {
             driver: self,
             key,
+            claim: Some(claim),
             slot,
             reset,
             reset_known,
             reading,
             gaps,
+            telling,
             stop,
             token: None,
             lease: None,
@@ -145,12 +160,15 @@ fn policy(stream: &StreamSettings) -> Policy {
 struct Drive<C: Connector> {
     driver: SlotDriver<C>,
     key: LeaseKey,
+    /// Held for as long as there may be a connection, or a lease is to be written.
+    claim: Option<Claim>,
     slot: Slot,
     reset: SlotReset,
     /// What the slot's lease says of the reset, from its next write on.
     reset_known: Option<ResetDone>,
     reading: Reading,
     gaps: Gaps,
+    telling: Telling,
     stop: Stop,
     /// The token that was fetched last.
     token: Option<AccessToken>,
@@ -172,15 +190,30 @@ impl<C: Connector> Drive<C> {
             // After the event, so that a connection that it ends is closed before its cooldown is counted from now.
             let now = self.driver.clock.now();
             self.count(&event);
+            self.take_next();
             if event == Event::Streaming {
                 self.gaps.streaming(now);
             }
             let actions = self.slot.handle(now, event);
             pending = self.carry_out(actions).await;
         }
+        drop(self.claim.take());
         if let Some(append) = self.unfinished.take() {
             append.finish().await;
         }
+    }
+
+    /// What is new holds from here on: for the wait that an end of the connection asks for, too.
+    fn take_next(&mut self) {
+        let next = &mut self.driver.next;
+        if !next.has_changed().unwrap_or(false) {
+            return;
+        }
+        let stream = next.borrow_and_update().stream.clone();
+        self.slot.set_policy(policy(&stream));
+        self.reading.stall.set_stall_timeout(stream.stall_timeout);
+        self.gaps.set_horizon(stream.backfill_horizon);
+        self.driver.stream = stream;
     }
 
     /// Carries the actions out in their order, and says what there is to wait for. Nothing, once stopped.
@@ -321,6 +354,10 @@ impl<C: Connector> Drive<C> {
 
     async fn fetch_token(&mut self, refused: bool) -> Event {
         let last = self.token.take();
+        let tokens = self.driver.next.borrow().tokens.clone();
+        // To another source, one that the service refused says nothing.
+        let refused = refused && Arc::ptr_eq(&tokens, &self.driver.tokens);
+        self.driver.tokens = tokens;
         let refused: Option<Generation> = last.filter(|_| refused).map(|token| token.generation());
         match self.driver.tokens.token(refused).await {
             Ok(token) => {
@@ -362,40 +399,9 @@ impl<C: Connector> Drive<C> {
         }
     }
 
-    /// Each change of state once, with its reason, and what happens next and when.
-    fn report(&self, state: State) {
-        let (stream, slot) = (self.driver.stream.name.as_str(), self.driver.slot);
-        match &state {
-            State::Waiting { until, why } => {
-                let wait_s = until.since(self.driver.clock.now()).as_millis() as f64 / 1000.0;
-                let next_connect = humantime::format_rfc3339_seconds(as_wall(&*self.driver.clock, *until));
-                let (failures, tries, persists) = (self.slot.failures(), self.slot.tries(), self.slot.persists());
-                let (reason, advice) = (why.name(), why.advice(persists));
-                if why.is_failing() || persists {
-                    let text = "failing: waiting before the next attempt";
-                    tracing::warn!(stream, slot, state = "waiting", reason, %why, advice, failures, tries, wait_s, %next_connect, "{text}");
-                } else {
-                    let text = "waiting before the next connect";
-                    tracing::info!(stream, slot, state = "waiting", reason, %why, advice, failures, tries, wait_s, %next_connect, "{text}");
-                }
-            }
-            // People see a slot whose lease is on its way to disk as connecting.
-            State::Leasing { .. } => {}
-            State::Authorizing { retry: true, .. } => {
-                tracing::warn!(
-                    stream,
-                    slot,
-                    state = state.name(),
-                    "the service answered 401: trying once more at once, with a fresh token"
-                );
-            }
-            State::Authorizing { retry: false, .. } => {
-                tracing::debug!(stream, slot, state = state.name(), "getting a token");
-            }
-            State::Connecting { .. } => tracing::info!(stream, slot, state = state.name(), "connecting"),
-            State::Streaming { .. } => tracing::info!(stream, slot, state = state.name(), "streaming"),
-            State::Stopped => tracing::info!(stream, slot, state = state.name(), "stopped"),
-        }
+    /// Shows each change of state, and tells of it.
+    fn report(&mut self, state: State) {
+        self.telling.tell(&state, &self.slot);
         let (failures, tries, persists) = (self.slot.failures(), self.slot.tries(), self.slot.persists());
         let now = self.driver.clock.now();
         self.driver.status.show(state, now, failures, tries, persists);

@@ -24,8 +24,12 @@ use crate::upstream::testing::{Network, Service, network, stream};
 
 #[path = "slot_driver_tests/gaps.rs"]
 mod gaps;
+#[path = "slot_driver_tests/next_connect.rs"]
+mod next_connect;
 #[path = "slot_driver_tests/resets.rs"]
 mod resets;
+#[path = "slot_driver_tests/told.rs"]
+mod told;
 
 const URL: &str = "https://livestream.adobe.net/api/1/stream/adobe-livestream-web";
 const OPEN: &str = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -127,21 +131,41 @@ impl World {
     }
 
     fn start_slot(&self, slot: u8, reset: &SharedReset) -> (StopSwitch, JoinHandle<()>) {
+        let leases = LeaseDir::open(self.dir.path(), self.clock.clone()).unwrap();
+        self.start_by(slot, reset, leases, self.plan().unchanging())
+    }
+
+    /// What a driver goes by.
+    fn plan(&self) -> NextConnect<Network> {
         let mut stream = stream(URL);
         stream.connections = self.connections;
-        let stream = Arc::new(stream);
         let tokens = TokenSource::new(
             stream.credential.clone(),
             self.network.clone(),
             Duration::from_secs(10),
             stream.cooldown,
         );
+        NextConnect {
+            stream: Arc::new(stream),
+            tokens: Arc::new(tokens),
+        }
+    }
+
+    fn start_by(
+        &self,
+        slot: u8,
+        reset: &SharedReset,
+        leases: LeaseDir,
+        next: watch::Receiver<NextConnect<Network>>,
+    ) -> (StopSwitch, JoinHandle<()>) {
+        let NextConnect { stream, tokens } = next.borrow().clone();
         let driver = SlotDriver {
             stream,
+            tokens,
+            next,
             slot,
             connector: self.network.clone(),
-            tokens: Arc::new(tokens),
-            leases: LeaseDir::open(self.dir.path(), self.clock.clone()).unwrap(),
+            leases,
             journal: self.journal.clone(),
             clock: self.clock.clone(),
             status: self.status.slots[usize::from(slot)].clone(),

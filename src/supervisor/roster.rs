@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::journal::Journal;
 use crate::settings::StreamSettings;
-use crate::telemetry::StreamStatus;
+use crate::telemetry::{StreamStatus, TokenStatus};
 
 /// A stream that runs.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Running {
     pub status: StreamStatus,
     /// What it has read and not delivered.
     pub journal: Arc<Journal>,
+    /// How the token of its credential fares.
+    pub token: TokenStatus,
 }
 
 /// The streams that run, by name. Clones share it.

@@ -7,17 +7,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::sync::watch;
+
 use super::roster::{Roster, Running};
 use crate::clock::{Clock, as_wall, since_epoch};
-use crate::journal::{Condition, JournalFaults, JournalStatus};
+use crate::journal::{Condition, JournalFaults, JournalStatus, SyncRounds};
+use crate::kafka::KafkaStatus;
 use crate::lifecycle::gap::OpenGap;
 use crate::lifecycle::{Moment, State, Why};
 use crate::quarantine::Quarantine;
 use crate::settings::Settings;
-use crate::status::{self, ConnectionState, DeliveryState, JournalState, RateWatch};
+use crate::status::{self, ConnectionState, DeliveryState, JournalState, LastReload, RateWatch};
 use crate::stream::Stop;
+use crate::telemetry::events::Event;
 use crate::telemetry::status::Ended;
-use crate::telemetry::{Delivery, Shown, SlotStatus};
+use crate::telemetry::{Delivery, Shown, SlotStatus, TokenStatus, logs};
+
+/// So many of the latest events are shown.
+const EVENTS: usize = 50;
 
 /// Looks again and again.
 pub struct Survey {
@@ -25,6 +32,8 @@ pub struct Survey {
     around: Around,
     clock: Arc<dyn Clock>,
     started: Moment,
+    /// The same as people read it: written once, because it is what tells one run from another.
+    started_at: String,
     rates: BTreeMap<String, RateWatch>,
 }
 
@@ -40,20 +49,35 @@ pub struct Around {
     pub quarantine: Quarantine,
     /// `quarantine.max_bytes`.
     pub quarantine_max_bytes: u64,
+    /// What tells of itself, whichever streams run.
+    pub instruments: Instruments,
     /// Whether the daemon was told to stop.
     pub stop: Stop,
+    /// What came of the last reload.
+    pub last_reload: watch::Receiver<Option<LastReload>>,
+}
+
+/// What tells of itself, whichever streams run.
+#[derive(Clone, Debug, Default)]
+pub struct Instruments {
+    /// librdkafka.
+    pub kafka: KafkaStatus,
+    /// The journals' syncer thread.
+    pub sync_rounds: SyncRounds,
 }
 
 impl Around {
     /// As `settings` have it.
-    pub fn new(settings: &Settings, quarantine: Quarantine, stop: Stop) -> Self {
+    pub fn new(settings: &Settings, quarantine: Quarantine, instruments: Instruments, stop: Stop) -> Self {
         Self {
             brokers: settings.kafka.brokers.clone(),
             journal_max_bytes: settings.journal.max_bytes,
             journals_max_bytes: settings.journal.max_bytes_in_all,
             quarantine,
             quarantine_max_bytes: settings.quarantine.max_bytes,
+            instruments,
             stop,
+            last_reload: watch::channel(None).1,
         }
     }
 }
@@ -65,6 +89,7 @@ impl Survey {
         Self {
             roster,
             around,
+            started_at: shown(clock.wall()),
             clock,
             started,
             rates: BTreeMap::new(),
@@ -83,17 +108,17 @@ impl Survey {
             format: status::FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             at: shown(now.wall),
-            started: shown(as_wall(&*self.clock, self.started)),
+            started: self.started_at.clone(),
             uptime_seconds: seconds(now.at.since(self.started)),
             stopping: self.around.stop.is_requested(),
             journals: status::Journals {
                 held_bytes: streams.iter().map(|stream| stream.journal.held_bytes).sum(),
                 max_bytes: self.around.journals_max_bytes,
-                ..status::Journals::default()
+                sync_seconds: self.around.instruments.sync_rounds.snapshot(),
             },
             kafka: status::Kafka {
                 brokers: self.around.brokers.clone(),
-                ..status::Kafka::default()
+                ..self.around.instruments.kafka.now()
             },
             quarantine: status::Quarantine {
                 files: kept.files,
@@ -104,6 +129,9 @@ impl Survey {
                 not_kept: kept.not_kept,
                 removed_files: kept.removed_files,
             },
+            last_reload: self.around.last_reload.borrow().clone(),
+            events: recent_events(),
+            credentials: credentials(&running, &now),
             streams,
             ..status::Daemon::default()
         };
@@ -127,10 +155,19 @@ impl Survey {
             settings,
             status,
             journal,
+            token: _,
         } = running;
+        let measures = &status.measures;
         let counts = status.counters.snapshot();
+        let held = journal.status();
+        // What was held up may have gone another way, such as into the quarantine: where nothing waits, nothing is held up.
+        let faring = if held.backlog_bytes == 0 {
+            Delivery::Well
+        } else {
+            status.delivery.now()
+        };
         let rates = self.rates.entry(settings.name.clone()).or_default();
-        rates.look(now.at.0, counts.hits);
+        rates.look(now.at.0, counts.records);
         let tally = status.outcomes.tally();
         let named =
             |counts: BTreeMap<&'static str, u64>| counts.into_iter().map(|(name, n)| (name.to_owned(), n)).collect();
@@ -143,13 +180,27 @@ impl Survey {
                 .zip(&status.slots)
                 .map(|(nth, slot)| connection(nth, slot, settings.backfill_horizon, now))
                 .collect(),
-            delivery: delivery(&status.delivery.now(), now),
-            journal: journal_of(journal.status(), self.around.journal_max_bytes),
+            delivery: status::Delivery {
+                last_seconds: measures
+                    .last_delivery()
+                    .map(|at| seconds(now.instant.saturating_duration_since(at))),
+                ..delivery(&faring, now)
+            },
+            journal: {
+                let journal = journal_of(held, self.around.journal_max_bytes, now);
+                status::Journal {
+                    backlog_records: measures.records_in(journal.backlog_bytes, counts.delivered),
+                    ..journal
+                }
+            },
+            upstream_lag: measures.upstream_lag.snapshot(),
+            upstream_lag_seconds: measures.upstream_lag.last(),
+            delivery_latency: measures.delivery_latency.snapshot(),
+            delivery_latency_seconds: measures.delivery_latency.last(),
             counts,
             connects: named(tally.connects),
             disconnects: named(tally.disconnects),
             rates: rates.rates(),
-            ..status::Stream::default()
         }
     }
 }
@@ -171,8 +222,8 @@ impl Now {
 
 fn connection(slot: u8, status: &SlotStatus, horizon: Duration, now: &Now) -> status::Connection {
     let shown = status.shown();
-    let wait = match &shown.state {
-        State::Waiting { until, why } => Some((*until, why)),
+    let until = match &shown.state {
+        State::Waiting { until, .. } => Some(*until),
         State::Authorizing { .. }
         | State::Leasing { .. }
         | State::Connecting { .. }
@@ -186,9 +237,9 @@ fn connection(slot: u8, status: &SlotStatus, horizon: Duration, now: &Now) -> st
         state: state(&shown),
         since: now.wall_at(since),
         since_seconds: seconds(now.at.since(since)),
-        until: wait.map(|(until, _)| now.wall_at(until)),
-        remaining_seconds: wait.map(|(until, _)| seconds(until.since(now.at))),
-        reason: wait.map(|(_, why)| why.into()),
+        until: until.map(|until| now.wall_at(until)),
+        remaining_seconds: until.map(|until| seconds(until.since(now.at))),
+        reason: shown.why.as_ref().map(Into::into),
         failing: shown.is_failing(),
         failures: shown.failures,
         tries: shown.tries,
@@ -255,7 +306,7 @@ fn delivery(delivery: &Delivery, now: &Now) -> status::Delivery {
     }
 }
 
-fn journal_of(journal: JournalStatus, max_bytes: u64) -> status::Journal {
+fn journal_of(journal: JournalStatus, max_bytes: u64, now: &Now) -> status::Journal {
     let (state, trouble) = match journal.condition {
         Condition::Good => (JournalState::Good, None),
         Condition::Full => (JournalState::Full, None),
@@ -267,6 +318,13 @@ fn journal_of(journal: JournalStatus, max_bytes: u64) -> status::Journal {
         trouble,
         read_trouble: journal.read_trouble,
         backlog_bytes: journal.backlog_bytes,
+        oldest_seconds: match journal.backlog_bytes {
+            0 => Some(0.0),
+            _ => journal.oldest_ms.map(|oldest| {
+                let age = since_epoch(now.wall).saturating_sub(Duration::from_millis(oldest));
+                seconds(age)
+            }),
+        },
         held_bytes: journal.held_bytes,
         max_bytes,
         sync_lag_seconds: seconds(journal.sync_lag),
@@ -275,31 +333,33 @@ fn journal_of(journal: JournalStatus, max_bytes: u64) -> status::Journal {
     }
 }
 
+/// By name; streams may share one.
+fn credentials(running: &[Running], now: &Now) -> Vec<status::Credential> {
+    let by_name: BTreeMap<&str, &TokenStatus> = running
+        .iter()
+        .map(|stream| (stream.settings.credential.name.as_str(), &stream.token))
+        .collect();
+    let credentials = by_name.into_iter().map(|(name, token)| {
+        let token = token.now();
+        status::Credential {
+            name: name.to_owned(),
+            token_age_seconds: token.age(now.instant).map(seconds),
+            token_expires_seconds: token.rest(now.instant).map(seconds),
+            fetches: token.fetches,
+            failures: token.failures,
+        }
+    });
+    credentials.collect()
+}
+
 fn faults(faults: &JournalFaults) -> BTreeMap<String, u64> {
-    let JournalFaults {
-        cuts,
-        cut_bytes,
-        damaged_bytes,
-        segments_set_aside,
-        segments_missing,
-        missing_bytes,
-        cursors_unreadable,
-        unsynced_bytes,
-    } = *faults;
-    [
-        ("cuts", cuts),
-        ("cut_bytes", cut_bytes),
-        ("damaged_bytes", damaged_bytes),
-        ("segments_set_aside", segments_set_aside),
-        ("segments_missing", segments_missing),
-        ("missing_bytes", missing_bytes),
-        ("cursors_unreadable", cursors_unreadable),
-        ("unsynced_bytes", unsynced_bytes),
-    ]
-    .into_iter()
-    .filter(|(_, n)| *n > 0)
-    .map(|(kind, n)| (kind.to_owned(), n))
-    .collect()
+    let found = faults.named().into_iter().filter(|(_, n)| *n > 0);
+    found.map(|(kind, n)| (kind.to_owned(), n)).collect()
+}
+
+fn recent_events() -> Vec<Event> {
+    let recent = logs::events().recent(EVENTS);
+    recent.into_iter().map(Arc::unwrap_or_clone).collect()
 }
 
 /// With milliseconds, which is as exact as people need it.
@@ -317,7 +377,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::journal::Journal;
+    use crate::journal::{BatchKind, Journal, NewBatch};
     use crate::lifecycle::{EndReason, Refusal};
     use crate::settings::{Format, load_str};
     use crate::stream::{StopSwitch, stop_switch};
@@ -326,6 +386,7 @@ mod tests {
     struct Trial {
         survey: Survey,
         status: StreamStatus,
+        journal: Arc<Journal>,
         clock: Arc<SystemClock>,
         switch: StopSwitch,
         _dir: tempfile::TempDir,
@@ -343,16 +404,23 @@ mod tests {
         let quarantine = Quarantine::open(dir.path(), settings.quarantine).unwrap();
         let (switch, stop) = stop_switch();
         let (roster, status) = (Roster::default(), StreamStatus::new("web", 1));
+        let journal = Arc::new(Journal::in_memory(1 << 20));
         roster.set(vec![Running {
             settings: Arc::new(settings.streams[0].clone()),
             status: status.clone(),
-            journal: Arc::new(Journal::in_memory(1 << 20)),
+            journal: journal.clone(),
+            token: TokenStatus::default(),
         }]);
         let clock = Arc::new(SystemClock::new());
-        let survey = Survey::new(roster, Around::new(&settings, quarantine, stop), clock.clone());
+        let survey = Survey::new(
+            roster,
+            Around::new(&settings, quarantine, Instruments::default(), stop),
+            clock.clone(),
+        );
         Trial {
             survey,
             status,
+            journal,
             clock,
             switch,
             _dir: dir,
@@ -393,8 +461,8 @@ mod tests {
         assert_eq!(daemon.hindrances[0].stream.as_deref(), Some("web"));
     }
 
-    #[test]
-    fn kafka_s_refusal_is_shown_with_its_words() {
+    #[tokio::test]
+    async fn kafka_s_refusal_is_shown_with_its_words_as_long_as_something_waits() {
         let mut trial = trial();
         let now = Instant::now();
         trial.status.delivery.show(Delivery::SetBack {
@@ -404,6 +472,14 @@ mod tests {
             advice: Some("create it"),
             failures: 3,
         });
+        assert_eq!(trial.survey.look().streams[0].delivery.state, DeliveryState::Well);
+        let batch = NewBatch {
+            kind: BatchKind::Records,
+            received_ms: 0,
+            slot: 0,
+            bytes: "{}\n".into(),
+        };
+        trial.journal.append(batch).await.unwrap();
         let daemon = trial.survey.look();
         let delivery = &daemon.streams[0].delivery;
         assert_eq!(delivery.state, DeliveryState::SetBack);
@@ -422,6 +498,48 @@ mod tests {
         let json = serde_json::to_string(&daemon).unwrap();
         assert!(!json.contains("not-for-anybody"));
         assert_eq!(serde_json::from_str::<status::Daemon>(&json).unwrap(), daemon);
+    }
+
+    #[tokio::test]
+    async fn a_backlog_is_as_old_as_its_first_record_and_as_long_as_the_mean_says() {
+        let mut trial = trial();
+        let journal = |daemon: &status::Daemon| {
+            let journal = &daemon.streams[0].journal;
+            (journal.oldest_seconds, journal.backlog_records)
+        };
+        assert_eq!(journal(&trial.survey.look()), (Some(0.0), None));
+        let read = trial.clock.wall() - Duration::from_secs(600);
+        let batch = NewBatch {
+            kind: BatchKind::Records,
+            received_ms: since_epoch(read).as_millis() as u64,
+            slot: 0,
+            bytes: vec![b'x'; 1000].into(),
+        };
+        trial.survey.roster.all()[0].journal.append(batch).await.unwrap();
+        trial.status.counters.delivered.add(10);
+        trial.status.measures.delivered_just_now(2_000);
+        let daemon = trial.survey.look();
+        let (oldest, records) = journal(&daemon);
+        assert!((600.0..700.0).contains(&oldest.unwrap()), "{oldest:?}");
+        assert_eq!(records, Some(5));
+        assert!(daemon.streams[0].delivery.last_seconds.unwrap() < 100.0);
+    }
+
+    #[test]
+    fn a_credential_that_streams_share_is_shown_once() {
+        let mut trial = trial();
+        let running = trial.survey.roster.all()[0].clone();
+        running
+            .token
+            .fetched(Instant::now(), Some(Instant::now() + Duration::from_secs(3_600)));
+        running.token.failed();
+        trial.survey.roster.set(vec![running.clone(), running]);
+        let credentials = trial.survey.look().credentials;
+        assert_eq!(credentials.len(), 1);
+        let one = &credentials[0];
+        assert_eq!((one.name.as_str(), one.fetches, one.failures), ("default", 1, 1));
+        assert!(one.token_age_seconds.unwrap() < 100.0);
+        assert!((3_500.0..3_600.0).contains(&one.token_expires_seconds.unwrap()));
     }
 
     #[test]

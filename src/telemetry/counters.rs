@@ -99,6 +99,8 @@ counters! {
     batches,
     /// Bytes of records appended to the journal.
     bytes,
+    /// Records appended to the journal, empty ones included: what hits a second are counted by, whether Kafka takes them or not.
+    records,
     /// Hits that were found in the journal. A replay counts none of them again.
     hits,
     /// Hits among them without a usable hit id.

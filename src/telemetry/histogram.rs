@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// Values come in millionths: whole numbers add up without a lock, and a sum of seconds lasts for half a million years.
 const UNIT: f64 = 1e-6;
 
+/// No value counts as more: three years in seconds. A clock that was wrong by decades must not use up the sum.
+const LARGEST: f64 = 1e8;
+
 /// Measures. `BOUNDS` are the upper bounds of the buckets, growing; values beyond the last one are counted too.
 #[derive(Debug)]
 pub struct Measure<const N: usize> {
@@ -14,6 +17,8 @@ pub struct Measure<const N: usize> {
     buckets: [AtomicU64; N],
     beyond: AtomicU64,
     sum_micros: AtomicU64,
+    /// The bits of the value that was measured last; those of NaN before there is one.
+    last: AtomicU64,
 }
 
 impl<const N: usize> Measure<N> {
@@ -24,12 +29,13 @@ impl<const N: usize> Measure<N> {
             buckets: [const { AtomicU64::new(0) }; N],
             beyond: AtomicU64::new(0),
             sum_micros: AtomicU64::new(0),
+            last: AtomicU64::new(f64::NAN.to_bits()),
         }
     }
 
     /// `times` values of `value` each. What is negative, such as by a clock that was set, counts as 0.
     pub fn observe(&self, value: f64, times: u64) {
-        let value = if value > 0.0 { value } else { 0.0 };
+        let value = if value > 0.0 { value.min(LARGEST) } else { 0.0 };
         let nth = self.bounds.partition_point(|bound| *bound < value);
         self.buckets
             .get(nth)
@@ -37,6 +43,12 @@ impl<const N: usize> Measure<N> {
             .fetch_add(times, Ordering::Relaxed);
         let micros = ((value / UNIT) as u64).saturating_mul(times);
         self.sum_micros.fetch_add(micros, Ordering::Relaxed);
+        self.last.store(value.to_bits(), Ordering::Relaxed);
+    }
+
+    /// The value that was measured last.
+    pub fn last(&self) -> Option<f64> {
+        Some(f64::from_bits(self.last.load(Ordering::Relaxed))).filter(|value| !value.is_nan())
     }
 
     /// As it is now.
@@ -108,10 +120,12 @@ mod tests {
     #[test]
     fn a_value_on_a_bound_belongs_below_it_and_one_beyond_all_is_counted_too() {
         let measure = Measure::new(&BOUNDS);
+        assert_eq!(measure.last(), None);
         for value in [0.1, 0.5, 1.0, 11.0, -3.0, f64::NAN] {
             measure.observe(value, 1);
         }
         measure.observe(2.0, 4);
+        assert_eq!(measure.last(), Some(2.0));
         let counts: Vec<u64> = measure.snapshot().buckets.iter().map(|bucket| bucket.count).collect();
         assert_eq!((counts, measure.snapshot().count), (vec![3, 5, 9], 10));
         assert!(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{DeliveryStatus, StreamCounters};
+use super::{DeliveryStatus, StreamCounters, StreamMeasures};
 use crate::lifecycle::gap::OpenGap;
 use crate::lifecycle::{EndReason, Moment, State, Why};
 
@@ -22,6 +22,8 @@ pub struct StreamStatus {
     pub delivery: DeliveryStatus,
     /// What was counted.
     pub counters: Arc<StreamCounters>,
+    /// What was measured.
+    pub measures: Arc<StreamMeasures>,
     /// How attempts and connections ended.
     pub outcomes: Outcomes,
 }
@@ -36,8 +38,18 @@ impl StreamStatus {
             slots,
             delivery: DeliveryStatus::default(),
             counters: Arc::default(),
+            measures: Arc::default(),
             outcomes,
         }
+    }
+
+    /// The status of the same stream with so many connections. What stays of it goes on, counts too.
+    #[must_use]
+    pub fn with_connections(&self, connections: u8) -> Self {
+        let mut status = self.clone();
+        let slot = || SlotStatus::new(self.outcomes.clone());
+        status.slots.resize_with(usize::from(connections), slot);
+        status
     }
 }
 
@@ -64,6 +76,8 @@ pub struct Shown {
     pub tries: u32,
     /// Trouble that passes by itself as a rule has not ([`crate::lifecycle::Slot::persists`]).
     pub persists: bool,
+    /// Why it waited last, until it streams: an attempt that is out has mended nothing yet.
+    pub why: Option<Why>,
     /// The last connection that ended, in this run of the daemon.
     pub last_ended: Option<Ended>,
 }
@@ -83,12 +97,10 @@ impl Shown {
     /// The slot does not get what it wants, and somebody should look.
     pub fn is_failing(&self) -> bool {
         match &self.state {
-            State::Waiting { why, .. } => why.is_failing() || self.persists,
-            State::Authorizing { .. }
-            | State::Leasing { .. }
-            | State::Connecting { .. }
-            | State::Streaming { .. }
-            | State::Stopped => false,
+            State::Waiting { .. } | State::Authorizing { .. } | State::Leasing { .. } | State::Connecting { .. } => {
+                self.persists || self.why.as_ref().is_some_and(Why::is_failing)
+            }
+            State::Streaming { .. } | State::Stopped => false,
         }
     }
 }
@@ -105,6 +117,7 @@ impl SlotStatus {
                 failures: 0,
                 tries: 0,
                 persists: false,
+                why: None,
                 last_ended: None,
             }),
             gap: watch::Sender::new(None),
@@ -134,6 +147,11 @@ impl SlotStatus {
                 (State::Connecting { .. }, State::Authorizing { .. }) => self.outcomes.connected(UNAUTHORIZED),
                 (State::Connecting { .. }, State::Streaming { .. }) => self.outcomes.connected(STREAMING),
                 _ => {}
+            }
+            match &shown.state {
+                State::Waiting { why, .. } => shown.why = Some(why.clone()),
+                State::Streaming { .. } | State::Stopped => shown.why = None,
+                State::Authorizing { .. } | State::Leasing { .. } | State::Connecting { .. } => {}
             }
             (shown.since, shown.failures, shown.tries, shown.persists) = (since, failures, tries, persists);
         });
@@ -276,6 +294,25 @@ mod tests {
             (failing(404, false), failing(503, false), failing(503, true)),
             (true, false, true)
         );
+    }
+
+    #[test]
+    fn a_slot_that_tries_again_is_failing_until_it_streams() {
+        let status = StreamStatus::new("web", 1);
+        let slot = &status.slots[0];
+        let (since, until, retry) = (at(0), at(0), false);
+        let why = Why::Refused(Refusal::status(404));
+        let mut failing = Vec::new();
+        for state in [
+            State::Waiting { until, why },
+            State::Authorizing { since, retry },
+            State::Connecting { since, retry },
+            State::Streaming { since },
+        ] {
+            slot.show(state, at(0), 1, 0, false);
+            failing.push(slot.shown().is_failing());
+        }
+        assert_eq!(failing, [true, true, true, false]);
     }
 
     #[test]

@@ -53,5 +53,6 @@ pub use attempt::{Answer, AttemptError, open};
 pub use body::{Body, Drained};
 pub use connector::{ConnectError, Connector, Scheme, Target};
 pub use dial::Dialer;
+pub use printable::is_unprintable;
 pub use request::StreamRequest;
 pub use token::{AccessToken, Generation, TokenSource};

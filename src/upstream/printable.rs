@@ -18,7 +18,7 @@ const TELLING_PREFIX: usize = 8;
 /// nothing is left.
 pub(super) fn printable(text: &str, secrets: &[&str]) -> Option<String> {
     let text = redact(text, secrets);
-    let visible = |c: char| if c.is_control() || is_invisible(c) { ' ' } else { c };
+    let visible = |c: char| if is_unprintable(c) { ' ' } else { c };
     let text: String = text.chars().map(visible).collect();
     let text = text.trim();
     if text.is_empty() {
@@ -125,9 +125,21 @@ fn redact_beginnings(text: &str, secret: &str) -> String {
     redacted
 }
 
-/// Characters that turn or hide what a terminal shows, though they are no control characters.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+/// Whether a terminal would obey it, or it turns or hides what stands beside it.
+pub fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{2069}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 #[cfg(test)]

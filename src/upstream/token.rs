@@ -17,6 +17,7 @@ use super::files::FileReader;
 use super::ims::{self, Granted, NotGranted, TokenRequest, is_sendable};
 use crate::lifecycle::TokenFailure;
 use crate::settings::{Credential, Grant, SecretSource};
+use crate::telemetry::TokenStatus;
 
 /// A token is renewed at the latest so long before its expiry, unless half its life is less.
 const LEAST_MARGIN: Duration = Duration::from_mins(5);
@@ -45,6 +46,7 @@ pub struct TokenSource<C> {
     limit: Duration,
     replacement_pause: Duration,
     secrets: FileReader,
+    status: TokenStatus,
     /// Held during a fetch: that is what makes one of many.
     state: Mutex<State>,
 }
@@ -125,8 +127,14 @@ impl<C: Connector> TokenSource<C> {
             limit,
             replacement_pause,
             secrets: FileReader::default(),
+            status: TokenStatus::default(),
             state: Mutex::default(),
         }
+    }
+
+    /// How the token fares, for people to see. Does not wait for a fetch that is under way.
+    pub const fn status(&self) -> &TokenStatus {
+        &self.status
     }
 
     /// A token to connect with. With `refused`, the token that the service answered with 401: another one than that, fetched unless
@@ -138,7 +146,8 @@ impl<C: Connector> TokenSource<C> {
         let mut state = self.state.lock().await;
         match &self.credential.grant {
             Grant::Token { client_id, token } => {
-                self.ready_made(&mut state, client_id.as_deref(), token, refused).await
+                let ready_made = self.ready_made(&mut state, client_id.as_deref(), token, refused).await;
+                ready_made.inspect_err(|_| self.status.failed())
             }
             Grant::Client { .. } => self.fetched(&mut state, refused).await,
         }
@@ -168,11 +177,13 @@ impl<C: Connector> TokenSource<C> {
             return Ok(cached.token.clone());
         }
         let token = self.number(state, secret, client_id)?;
+        let now = Instant::now();
         state.cached = Some(Cached {
             token: token.clone(),
-            renew_at: Instant::now(),
+            renew_at: now,
             expires_at: None,
         });
+        self.status.fetched(now.into_std(), None);
         Ok(token)
     }
 
@@ -219,6 +230,7 @@ impl<C: Connector> TokenSource<C> {
                 Ok(token)
             }
             Err(NotGranted { failure, retry_after }) => {
+                self.status.failed();
                 let now = Instant::now();
                 let pause = state.failing.as_ref().map_or(FIRST_PAUSE, |failing| failing.pause);
                 let until = now + pause.max(retry_after.unwrap_or_default());
@@ -261,6 +273,7 @@ impl<C: Connector> TokenSource<C> {
             renew_at,
             expires_at,
         });
+        self.status.fetched(asked.into_std(), expires_at.map(Instant::into_std));
         Ok(token)
     }
 

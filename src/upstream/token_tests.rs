@@ -114,6 +114,35 @@ async fn the_form_is_that_of_the_protocol() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn people_see_how_old_a_token_is_how_long_it_is_good_and_what_failed() {
+    let (source, _, mut service) = source();
+    let now = || Instant::now().into_std();
+    assert_eq!(source.status().now(), crate::telemetry::token::Token::default());
+    fetched(&source, &mut service, &http(503, "", "")).await.unwrap_err();
+    // The failure is shared, and no failure of its own.
+    source.token(None).await.unwrap_err();
+    let shown = source.status().now();
+    assert_eq!((shown.fetches, shown.failures, shown.since), (0, 1, None));
+    advance(FIRST_PAUSE).await;
+    fetched(&source, &mut service, &grant("abc", 3_600)).await.unwrap();
+    advance(Duration::from_secs(600)).await;
+    assert_eq!(cached(&source).await, "abc");
+    let shown = source.status().now();
+    assert_eq!((shown.fetches, shown.failures), (1, 1));
+    let seconds = |length: Option<Duration>| length.unwrap().as_secs();
+    assert_eq!((seconds(shown.age(now())), seconds(shown.rest(now()))), (600, 3_000));
+    advance(Duration::from_hours(2)).await;
+    // Nobody asks while a fetch hangs.
+    let hangs = tokio::spawn({
+        let source = source.clone();
+        async move { source.token(None).await.map(|_| ()) }
+    });
+    let _request = service.request().await;
+    assert_eq!(source.status().now().rest(now()), Some(Duration::ZERO));
+    hangs.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_callers_share_one_fetch() {
     let (source, _, mut service) = source();
     let callers: Vec<_> = (0..200)

@@ -27,7 +27,7 @@ const FLOORS: &[&[&str]] = &[
         "simulator",
     ],
     &["stream"],
-    &["supervisor"],
+    &["supervisor", "admin"],
     &["app", "demo"],
     &["cli"],
     &["main"],

@@ -8,9 +8,11 @@
 )]
 
 mod broker;
+mod browser;
 mod daemon;
 mod guarantees;
 mod hostile;
 mod layering;
+mod operations;
 mod process;
 mod support;

@@ -1,6 +1,6 @@
 //! `livestreamd explain`: what an answer of the service or a reason in the log means, what the daemon does, and what to do.
 //!
-//! It only shows the one table of [`crate::lifecycle::answers`]; docs/answers.md is the same in [`markdown`].
+//! It only shows the one table of [`crate::lifecycle::answers`]; docs/answers.md is the same in [`markdown`]. And the page of all metrics.
 
 mod markdown;
 
@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::output::{answer, failure, tell};
+use crate::admin::metrics;
 use crate::exit_code::ExitCode;
 use crate::lifecycle::answers::{Advised, Explanation, all, find};
 
@@ -28,6 +29,9 @@ pub(super) struct ExplainArgs {
     /// The whole table as a page of Markdown: docs/answers.md
     #[arg(long, conflicts_with_all = ["json", "what"])]
     markdown: bool,
+    /// All metrics as a page of Markdown: docs/metrics.md
+    #[arg(long, conflicts_with_all = ["json", "what", "markdown"])]
+    metrics: bool,
 }
 
 pub(super) fn explain(args: &ExplainArgs) -> ExitCode {
@@ -44,7 +48,9 @@ pub(super) fn explain(args: &ExplainArgs) -> ExitCode {
         ));
         return ExitCode::Usage;
     }
-    let text = if args.markdown {
+    let text = if args.metrics {
+        Ok(metrics::markdown::page())
+    } else if args.markdown {
         Ok(markdown::page())
     } else if args.json {
         let entries: Vec<Entry> = found.into_iter().map(Entry::from).collect();

@@ -39,6 +39,8 @@ use judge::{Connection, Evidence, Verdict};
 use kafka::{KafkaSwitch, Topics};
 use report::{Progress, Report, Said};
 
+/// What the daemon gets its tokens with. It must not be told anywhere.
+pub const CLIENT_SECRET: &str = "chaos-hush-7Q9-mum";
 /// The cooldown. Less than 60 s is allowed for loopback hosts only.
 pub const COOLDOWN: Duration = Duration::from_secs(2);
 /// A connection meets a fault after so long on the average.
@@ -69,6 +71,10 @@ pub struct Plan<'a> {
     pub kills: u32,
     /// ... and outages of Kafka, if there is a switch for it.
     pub outages: u32,
+    /// What the daemon logs (`log.filter`).
+    pub log: &'a str,
+    /// The port of the daemon's status page; 0 for one that changes with each start.
+    pub page: u16,
 }
 
 /// Runs it, and judges it. `stop` ends the chaos; what follows then takes some seconds.
@@ -233,18 +239,20 @@ fn write_config(plan: &Plan<'_>, simulator: &Running) -> anyhow::Result<PathBuf>
         "state_dir = '{}'\n\
          # Long enough while Kafka is there; while it is away nothing is gained by waiting.\n\
          shutdown_timeout = \"3s\"\n\
-         [credentials.default]\nclient_id = \"chaos\"\nclient_secret = \"chaos\"\ntoken_url = \"{}\"\n\
+         [credentials.default]\nclient_id = \"chaos\"\nclient_secret = \"{CLIENT_SECRET}\"\ntoken_url = \"{}\"\n\
          [upstream]\ncooldown = \"{}s\"\n\
          [kafka]\nbrokers = \"{}\"\ntopic = \"{}\"\ndead_letter_topic = \"{}\"\n\
          [kafka.properties]\n\"linger.ms\" = 20\n\"reconnect.backoff.max.ms\" = 1000\n\
-         [admin]\nlisten = \"127.0.0.1:0\"\n\
-         [log]\nformat = \"json\"\n",
+         [admin]\nlisten = \"127.0.0.1:{}\"\n\
+         [log]\nformat = \"json\"\nfilter = \"{}\"\n",
         plan.dir.join("state").display(),
         simulator.token_url(),
         COOLDOWN.as_secs(),
         plan.brokers,
         plan.topics.of("{stream}"),
         plan.topics.dead_letters(),
+        plan.page,
+        plan.log,
     );
     for stream in STREAMS {
         writeln!(text, "[streams.{stream}]\nurl = \"{}\"", simulator.url(stream))?;

@@ -7,8 +7,9 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::super::faults::{JournalFaults, ReadTrouble};
 use super::super::store::{Entry, Trouble};
-use super::super::tail::{Readings, Tail};
+use super::super::tail::{Ahead, Readings, Tail};
 use super::super::{AppendError, Condition, Position};
+use super::told::Told;
 
 #[derive(Debug)]
 pub(super) struct Front {
@@ -17,6 +18,8 @@ pub(super) struct Front {
     pub(super) in_hand: usize,
     pub(super) tail: Tail,
     pub(super) readings: Readings,
+    /// What was read back and handed out, and is not passed.
+    pub(super) ahead: Ahead,
     /// Where readings are under way.
     pub(super) reading: BTreeSet<Position>,
     /// A reading found nothing from here to there.
@@ -29,13 +32,17 @@ pub(super) struct Front {
     pub(super) end: Position,
     pub(super) cursors: BTreeMap<String, Position>,
     pub(super) closed: bool,
+    /// Nothing touches the files any more.
+    pub(super) retired: bool,
     pub(super) trouble: Option<Trouble>,
     /// Since when there is something that is not durable, apart from what is being synced.
     pub(super) unsynced_since: Option<Instant>,
     pub(super) syncing_since: Option<Instant>,
     pub(super) cursors_synced: Option<Instant>,
-    /// What was logged last.
-    pub(super) logged: Condition,
+    /// What was logged.
+    pub(super) told: Told,
+    /// When the journal was opened.
+    pub(super) began: Instant,
     pub(super) waited: Option<Instant>,
 }
 
@@ -58,6 +65,12 @@ impl Front {
             .iter()
             .map(|(begin, end)| end.since(slowest.max(*begin)))
             .sum()
+    }
+
+    /// See [`super::super::JournalStatus::oldest_ms`].
+    pub(super) fn oldest_ms(&self) -> Option<u64> {
+        let in_memory = self.tail.find(self.slowest());
+        in_memory.map_or_else(|| self.ahead.oldest_ms(), |batch| Some(batch.received_ms))
     }
 
     pub(super) fn condition(&self, waiting: bool) -> Condition {

@@ -15,6 +15,7 @@
 //! | [`rounds`] | what the threads of [`super::engine`] do for one journal |
 //! | [`readback`] | readings from disk |
 //! | [`reports`] | what is logged |
+//! | [`told`] | what of a condition is worth a line |
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,14 +30,16 @@ use super::faults::{JournalFaults, ReadTrouble};
 use super::files::Files;
 use super::room::StreamRoom;
 use super::store::{Entry, Store};
-use super::tail::{Readings, Tail};
-use super::{AppendError, Batch, Condition, CursorGuard, DEFAULT_CURSOR, JournalStatus, NewBatch, Position};
+use super::tail::{Ahead, Readings, Tail};
+use super::{AppendError, Batch, CursorGuard, DEFAULT_CURSOR, JournalStatus, NewBatch, Position};
 use front::{Front, Queued, extend};
+use told::Told;
 
 mod front;
 mod readback;
 mod reports;
 mod rounds;
+mod told;
 
 /// Batches that may wait for the writer thread, besides those that wait for room. A stream has one for each connection.
 const MOST_QUEUED: usize = 512;
@@ -88,6 +91,7 @@ impl Durable {
             in_hand: 0,
             tail: Tail::new(tail_bytes),
             readings: Readings::default(),
+            ahead: Ahead::default(),
             reading: BTreeSet::new(),
             void: None,
             read_failed: None,
@@ -99,10 +103,12 @@ impl Durable {
             end: store.end(),
             cursors,
             closed: false,
+            retired: false,
             trouble: None,
             syncing_since: None,
             cursors_synced: None,
-            logged: Condition::Good,
+            told: Told::default(),
+            began: Instant::now(),
             waited: None,
         };
         let faults = store.take_faults();
@@ -173,10 +179,9 @@ impl Durable {
                 if let Some((_, end)) = front.void.filter(|(begin, end)| (*begin..*end).contains(&at)) {
                     at = end;
                 }
-                if let Some(batch) = front.tail.find(at) {
-                    return Some(Arc::clone(batch));
-                }
-                if let Some(batch) = front.readings.find(at) {
+                let found = front.tail.find(at).cloned();
+                if let Some(batch) = found.or_else(|| front.readings.find(at)) {
+                    front.ahead.note(&batch);
                     return Some(batch);
                 }
                 let on_disk = front.ranges.back().is_some_and(|(_, end)| *end > at);
@@ -228,6 +233,7 @@ impl Durable {
         *cursor = position.max(*cursor);
         let slowest = front.slowest();
         front.tail.forget_before(slowest);
+        front.ahead.forget_before(slowest);
         drop(front);
         if self.is_waiting() {
             self.engine.hurry();
@@ -257,6 +263,7 @@ impl Durable {
             condition: front.condition(waiting),
             end: front.end,
             backlog_bytes: front.backlog(),
+            oldest_ms: front.oldest_ms(),
             held_bytes: front.ranges.iter().map(|(begin, end)| end.since(*begin)).sum(),
             shared_bytes: front.tail.bytes(),
             sync_lag: since.map_or(Duration::ZERO, |since| since.elapsed()),
@@ -276,6 +283,29 @@ impl Durable {
     /// Whether it is closed, and nothing is on its way into it.
     pub fn is_closed(&self) -> bool {
         self.front().closed
+    }
+
+    /// Whether nothing waits to be written.
+    pub fn is_written(&self) -> bool {
+        let front = self.front();
+        front.queue.is_empty() && front.in_hand == 0
+    }
+
+    /// Touches no file from now on, so that the journal may be opened anew, and gives its room back. To be called when it is closed and
+    /// written, and where no sync is under way.
+    pub fn retire(&self) {
+        self.guard_cursors(None);
+        let held = {
+            let store = self.store();
+            self.front().retired = true;
+            store.held()
+        };
+        self.free(held);
+    }
+
+    /// Asked with the store locked, because that is how it becomes true.
+    fn is_retired(&self) -> bool {
+        self.front().retired
     }
 
     /// Whether everything that was appended is on disk for good.

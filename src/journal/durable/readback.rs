@@ -66,6 +66,9 @@ impl Durable {
                 Ok(out) => out,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     let mut store = self.store();
+                    if self.is_retired() {
+                        return Ok(ReadEnd::Nothing(store.end()));
+                    }
                     store.missing(&plan);
                     let faults = store.take_faults();
                     drop(store);
@@ -76,6 +79,9 @@ impl Durable {
             };
             let faults = {
                 let mut store = self.store();
+                if self.is_retired() {
+                    return Ok(ReadEnd::Nothing(store.end()));
+                }
                 store.after_read(&out);
                 store.take_faults()
             };

@@ -1,10 +1,10 @@
 //! What is logged of a journal: each fault once, and one line for each change of its condition.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::super::Condition;
 use super::super::faults::Fault;
 use super::Durable;
+use super::told::News;
 
 /// A journal counts as full in the log until nobody has had to wait for so long.
 const FULL_AFTERGLOW: Duration = Duration::from_secs(5);
@@ -43,15 +43,25 @@ impl Durable {
                     stream, cursor = name, kept = %kept.display(),
                     "the cursor cannot be read: everything that is still in the journal is forwarded again"
                 ),
-                Fault::NotSynced { from, to, error } => tracing::error!(
-                    stream, %from, %to, error,
-                    "what was appended could not be made durable: a power loss may take it. The journal goes on in a new segment"
-                ),
+                Fault::NotSynced { from, to, error } => {
+                    let text = "what was appended could not be made durable: a power loss may take it. The journal goes on in a new segment";
+                    let told = {
+                        let mut front = self.front();
+                        let now = front.began.elapsed();
+                        front.told.not_synced(now)
+                    };
+                    if let Some(told) = told {
+                        let (times, since) = (told.repeated(), told.since(SystemTime::now()));
+                        tracing::error!(stream, %from, %to, error, times, since, "{text}");
+                    } else {
+                        tracing::debug!(stream, %from, %to, error, "{text}");
+                    }
+                }
             }
         }
     }
 
-    /// One line for each change.
+    /// One line for each change, unless it comes and goes all the time.
     pub(super) fn log_condition(&self) {
         let waiting = self.is_waiting();
         let mut front = self.front();
@@ -60,17 +70,22 @@ impl Durable {
         }
         let glows = front.waited.is_some_and(|waited| waited.elapsed() < FULL_AFTERGLOW);
         let condition = front.condition(waiting || glows);
-        if condition == front.logged {
+        let now = front.began.elapsed();
+        let Some(news) = front.told.look(&condition, now) else {
             return;
-        }
-        let before = std::mem::replace(&mut front.logged, condition.clone());
+        };
         let backlog_bytes = front.backlog();
         drop(front);
         let stream = self.name.as_str();
-        match condition {
-            Condition::Good => tracing::info!(stream, backlog_bytes, %before, "the journal takes batches again"),
-            Condition::Full | Condition::DiskFull(_) | Condition::DiskFailing(_) => {
-                tracing::error!(stream, backlog_bytes, %condition, "the journal takes nothing: reading waits until it does");
+        match news {
+            News::TakesAgain { before, over } => {
+                let (times, trouble_s) = (over.times, over.lasted.as_secs());
+                let text = "the journal takes batches again";
+                tracing::info!(stream, backlog_bytes, %before, times, trouble_s, "{text}");
+            }
+            News::TakesNothing => {
+                let text = "the journal takes nothing: reading waits until it does";
+                tracing::error!(stream, backlog_bytes, %condition, "{text}");
             }
         }
     }

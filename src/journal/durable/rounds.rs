@@ -33,6 +33,9 @@ impl Durable {
             .map(|queued| (queued.entry, (queued.reply, queued.place)))
             .unzip();
         let mut store = self.store();
+        if self.is_retired() {
+            return false;
+        }
         let tried = if in_trouble { store.try_disk() } else { Ok(()) };
         let (positions, outcome) = match tried {
             Ok(()) => store.append(&entries),
@@ -79,8 +82,9 @@ impl Durable {
 
     // --- the syncer thread
 
-    /// Notes the cursors, makes durable what is not, and removes what all have passed. `all`: the cursors too, in any case.
-    pub fn sync_round(self: &Arc<Self>, all: bool) {
+    /// Notes the cursors, makes durable what is not, and removes what all have passed. `all`: the cursors too, in any case. False if
+    /// nothing was to be made durable.
+    pub fn sync_round(self: &Arc<Self>, all: bool) -> bool {
         let in_need = self.is_waiting();
         let (cursors, cursors_due) = {
             let mut front = self.front();
@@ -103,17 +107,18 @@ impl Durable {
             if let Err(trouble) = outcome {
                 drop(store);
                 self.sync_ended(Err(trouble), false);
-                return;
+                return false;
             }
             let with_cursors = all || cursors_due || in_need || store.a_segment_could_go();
             // In need even a segment that is written to may go, if all have passed it already.
             let to_remove = in_need || store.has_passed();
             (store.begin_sync(with_cursors), store.dir().to_owned(), to_remove)
         };
-        if work.is_empty() && !to_remove {
+        let is_work = !work.is_empty();
+        if !is_work && !to_remove {
             self.sync_ended(Ok(()), false);
             self.log_condition();
-            return;
+            return false;
         }
         let with_cursors = work.has_cursors();
         if let Some(guard) = guard.filter(|_| with_cursors) {
@@ -139,6 +144,7 @@ impl Durable {
         self.report(faults);
         self.sync_ended(outcome.and(removed), with_cursors);
         self.log_condition();
+        is_work
     }
 
     fn sync_ended(self: &Arc<Self>, outcome: Result<(), Trouble>, with_cursors: bool) {
@@ -164,7 +170,7 @@ impl Durable {
         }
     }
 
-    fn free(&self, charge: Charge) {
+    pub(super) fn free(&self, charge: Charge) {
         if charge != Charge::default() {
             self.room.give_back(charge);
         }

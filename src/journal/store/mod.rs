@@ -117,6 +117,13 @@ impl Store {
         }
     }
 
+    /// What all that is held was charged.
+    pub fn held(&self) -> Charge {
+        let segments = self.segments.iter().map(|segment| segment.charge);
+        let passed = self.passed.iter().map(|passed| passed.charge);
+        segments.chain(passed).fold(self.lost, Charge::and)
+    }
+
     // --- read
 
     /// How to read the batch that holds `from`, or the first one after it. None if there is nothing there.

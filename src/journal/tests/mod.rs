@@ -9,13 +9,17 @@
 //! | [`shell`] | the journal with its threads, on real files |
 //! | [`guard`] | what must be on disk before a cursor is |
 //! | [`lost_cursors`] | what becomes of a journal whose cursor cannot be read |
+//! | [`ages`] | how old the oldest batch is, and how long syncs take |
+//! | [`release`] | a journal that is let go of while the others go on |
 //! | [`outside`] | a look into it from outside |
 
+mod ages;
 mod chance;
 mod disk;
 mod guard;
 mod histories;
 mod lost_cursors;
 mod outside;
+mod release;
 mod shell;
 mod world;

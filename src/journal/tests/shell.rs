@@ -42,7 +42,7 @@ fn segments(state_dir: &Path) -> Vec<Entry> {
 }
 
 /// Nothing here takes long: what does not happen in this time does not happen.
-async fn within<F: Future>(what: &str, future: F) -> F::Output {
+pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
     let limit = Duration::from_secs(60);
     tokio::time::timeout(limit, future)
         .await
@@ -50,7 +50,7 @@ async fn within<F: Future>(what: &str, future: F) -> F::Output {
 }
 
 /// Waits for what the threads bring about by themselves.
-async fn becomes(what: &str, is_so: impl Fn() -> bool) {
+pub async fn becomes(what: &str, is_so: impl Fn() -> bool) {
     within(what, async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -248,7 +248,7 @@ async fn a_stop_leaves_nobody_waiting() {
         matches!(journal.status().condition, Condition::DiskFailing(_))
     })
     .await;
-    within("the stop", tokio::task::spawn_blocking(|| journals.stop()))
+    within("the stop", tokio::task::spawn_blocking(move || journals.stop()))
         .await
         .unwrap();
     assert_eq!(within("the append", waiting).await.unwrap(), Err(AppendError::Closed));

@@ -1,6 +1,6 @@
 //! What a forwarder keeps in the quarantine: records that Kafka does not take whole.
 //!
-//! Promise: what is said to be kept is durable. What cannot be kept is counted, and reported once a minute; nothing waits for it.
+//! Promise: what is said to be kept is durable. What cannot be kept is counted, and reported, ever more seldom; nothing waits for it.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 use super::{Forwarder, Parcel, Place};
 use crate::telemetry::counters::DeadLetterReason;
 
-impl Forwarder<'_> {
+impl Forwarder {
     /// Keeps what there is of a record. True if it is durable; it may have been before.
     pub(super) async fn keep(&mut self, whole: &Parcel<'_>, place: Place) -> bool {
         let reason = whole.dead_letter_reason().unwrap_or(DeadLetterReason::TooLargeForKafka);
@@ -22,18 +22,18 @@ impl Forwarder<'_> {
             Ok(kept) => {
                 if kept.is_new {
                     self.counters.quarantined.one();
-                    if let Some(more) = self.digest.note("kept", self.born.elapsed()) {
+                    if let Some(told) = self.digest.note("kept", self.born.elapsed()) {
                         let file = kept.path.display();
-                        info!(stream, %position, bytes, %file, more_since_the_last_line = more, "a record is kept in the quarantine");
+                        info!(stream, %position, bytes, %file, more_since_the_last_line = told.untold, "a record is kept in the quarantine");
                     }
                 }
                 true
             }
             Err(error) => {
                 self.counters.quarantine_failures.one();
-                if let Some(more) = self.digest.note("not kept", self.born.elapsed()) {
+                if let Some(told) = self.digest.note("not kept", self.born.elapsed()) {
                     error!(
-                        stream, %position, bytes, %error, more_since_the_last_line = more,
+                        stream, %position, bytes, %error, more_since_the_last_line = told.untold,
                         "a record cannot be kept in the quarantine: make room there, or kafka has its first bytes and nobody the rest"
                     );
                 }
@@ -45,12 +45,12 @@ impl Forwarder<'_> {
     /// Reports that the cursor passes a record that is in the quarantine alone.
     pub(super) fn tell_undescribed(&mut self, place: Place) {
         self.counters.undescribed.one();
-        if let Some(more) = self.digest.note("undescribed", self.born.elapsed()) {
+        if let Some(told) = self.digest.note("undescribed", self.born.elapsed()) {
             warn!(
                 stream = self.settings.name,
                 position = %place.start,
                 topic = self.settings.dead_letter_topic,
-                more_since_the_last_line = more,
+                more_since_the_last_line = told.untold,
                 "not even an empty dead letter fits into its topic: the record is in the quarantine only; raise max.message.bytes of the topic"
             );
         }

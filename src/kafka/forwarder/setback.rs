@@ -1,7 +1,7 @@
 //! What comes between two generations: a failed one is told, once and in the words of its kind, and its stream waits; a stream that
 //! went apart from the others and has caught up goes back to them.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tracing::{debug, info, warn};
 
@@ -10,8 +10,10 @@ use crate::journal::Position;
 use crate::kafka::failure::{Failure, FailureClass};
 use crate::kafka::lane::Lane;
 use crate::kafka::producer::{Company, ProducerError};
+use crate::kafka::trouble::Over;
 use crate::kafka::watchdog::Stall;
 use crate::telemetry::Delivery;
+use crate::telemetry::digest::likeness;
 
 /// How a generation ended badly. All its reports are in, unless the producer has failed for good.
 pub(super) struct Setback {
@@ -59,27 +61,54 @@ impl From<ProducerError> for Setback {
     }
 }
 
-impl Forwarder<'_> {
+impl Forwarder {
     /// Takes a setback in and tells of it. Returns how long the stream is to wait.
     pub(super) fn suffer(&mut self, setback: &Setback) -> Duration {
         if let Some(stall) = &setback.stall {
             self.leave(setback.undelivered, stall);
             return Duration::ZERO;
         }
-        let Failure { class, code } = setback.failure;
+        let class = setback.failure.class;
         self.counters.rewinds.one();
         let company = self.trouble.company();
         let failures = self.trouble.failed(class, setback.is_own());
         let wait = class.delay(failures);
-        let wait_ms = wait.as_millis() as u64;
-        let (stream, cursor) = (&self.settings.name, self.cursor());
         let reason = match &setback.no_producer {
             Some(error) => error.to_string(),
             None => setback.failure.to_string(),
         };
-        self.show_setback(reason, setback.failure.advice(), failures, wait);
+        // Who has nothing to deliver is held up by nothing, and no delivery would ever show that it is over.
+        if setback.is_own() || self.journal.backlog_bytes() > 0 {
+            self.show_setback(reason, setback.failure.advice(), failures, wait);
+        }
+        self.tell_setback(setback, failures, wait);
+        if company != self.trouble.company() {
+            let stream = &self.settings.name;
+            let text = "the stream goes on apart from the others, until it has caught up";
+            if self.digest.note("apart", self.born.elapsed()).is_some() {
+                info!(stream, "{text}");
+            } else {
+                debug!(stream, "{text}");
+            }
+        }
+        wait
+    }
+
+    fn tell_setback(&mut self, setback: &Setback, failures: u32, wait: Duration) {
+        let Failure { class, code } = setback.failure;
+        let kind = match &setback.no_producer {
+            Some(error) => likeness(&error.to_string()),
+            None => format!("{code:?} {class:?}"),
+        };
+        let told = self.setbacks.note(kind, self.born.elapsed());
+        let (stream, cursor, wait_ms) = (&self.settings.name, self.cursor(), wait.as_millis() as u64);
+        let Some(told) = told else {
+            debug!(stream, %cursor, ?code, ?class, failures, wait_ms, "kafka did not take a record, as told before");
+            return;
+        };
+        let (times, since) = (told.repeated(), told.since(SystemTime::now()));
         if let Some(error) = &setback.no_producer {
-            warn!(stream, %cursor, %error, failures, wait_ms, "no kafka producer can be had");
+            warn!(stream, %cursor, %error, times, since, failures, wait_ms, "no kafka producer can be had: it is tried again");
         } else {
             warn!(
                 stream,
@@ -89,18 +118,13 @@ impl Forwarder<'_> {
                 topic = self.settings.topic,
                 dead_letter_topic = self.settings.dead_letter_topic,
                 advice = setback.failure.advice(),
+                times,
+                since,
                 failures,
                 wait_ms,
                 "kafka did not take a record: the stream goes back to its cursor"
             );
         }
-        if company != self.trouble.company() {
-            info!(
-                stream,
-                "the stream goes on apart from the others, until it has caught up"
-            );
-        }
-        wait
     }
 
     fn show_setback(&self, reason: String, advice: Option<&'static str>, failures: u32, wait: Duration) {
@@ -126,20 +150,25 @@ impl Forwarder<'_> {
         self.delivery.show(Delivery::Stalled {
             since: since.unwrap_or(stall.since),
         });
-        let is_first = self.trouble.stalled(stall.others_deliver);
+        self.trouble.stalled(stall.others_deliver);
+        let told = self.setbacks.note("stalled".to_owned(), self.born.elapsed());
+        let stream = &self.settings.name;
         let (cursor, apart) = (self.cursor(), self.trouble.company() == Company::Troubled);
-        let silent_s = stall.since.elapsed().as_secs();
-        if is_first {
+        let (silent_s, records) = (stall.since.elapsed().as_secs(), undelivered);
+        if let Some(told) = told {
+            let (times, since) = (told.repeated(), told.since(SystemTime::now()));
             warn!(
                 stream,
                 %cursor,
-                records = undelivered,
+                records,
                 silent_s,
                 apart,
+                times,
+                since,
                 "records wait and no delivery report comes: the stream goes back to its cursor, with another kafka producer"
             );
         } else {
-            debug!(stream, %cursor, records = undelivered, silent_s, apart, "still no delivery report comes");
+            debug!(stream, %cursor, records, silent_s, apart, "still no delivery report comes");
         }
     }
 
@@ -149,16 +178,21 @@ impl Forwarder<'_> {
         let end = self.journal.end();
         if let Some(over) = self.trouble.delivered(cursor, end) {
             self.delivery.show(Delivery::Well);
-            info!(
-                stream,
-                %cursor,
-                failures = over.failures,
-                stalls = over.stalls,
-                "kafka takes records again"
-            );
+            let Over { failures, stalls } = over;
+            if let Some(over) = self.setbacks.over(self.born.elapsed()) {
+                let (times, trouble_s) = (over.times, over.lasted.as_secs());
+                info!(stream, %cursor, failures, stalls, times, trouble_s, "kafka takes records again");
+            } else {
+                debug!(stream, %cursor, failures, stalls, "kafka takes records again");
+            }
         }
         if self.may_go_back() {
-            info!(stream, "the stream has caught up, and goes on together with the others");
+            let text = "the stream has caught up, and goes on together with the others";
+            if self.digest.note("caught up", self.born.elapsed()).is_some() {
+                info!(stream, "{text}");
+            } else {
+                debug!(stream, "{text}");
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use crate::settings::{load, summary};
 const EXAMPLE: &str = include_str!("../../../config/livestreamd.toml");
 
 /// Every key of the configuration; in a named section, as of an example.
-const KEYS: [&str; 44] = [
+const KEYS: [&str; 47] = [
     "state_dir",
     "shutdown_timeout",
     "client_id",
@@ -47,6 +47,9 @@ const KEYS: [&str; 44] = [
     "mode",
     "window",
     "listen",
+    "token",
+    "token_file",
+    "hosts",
     "filter",
     "format",
     "url",

@@ -6,7 +6,7 @@ use super::*;
 use crate::settings::summary;
 
 /// Pieces of which real configurations are made, and of which broken ones are.
-const PIECES: [&str; 51] = [
+const PIECES: [&str; 53] = [
     "[kafka]\n",
     "[kafka.properties]\n",
     "[streams.web]\n",
@@ -36,6 +36,8 @@ const PIECES: [&str; 51] = [
     "brokers = ",
     "filter = ",
     "listen = ",
+    "token = ",
+    "hosts = ",
     "max_bytes = ",
     "max_bytes_in_all = ",
     "max_age = ",
@@ -110,7 +112,7 @@ proptest! {
         for key in ["url", "topic", "cooldown", "max_record_bytes", "report_suite", "key", "credentials"] {
             exercise(&with_stream(&format!("{key} = {value:?}")), Format::Toml, vec![]);
         }
-        for key in ["kafka.brokers", "log.filter", "admin.listen", "upstream.trusted_hosts", "upstream.proxy", "upstream.no_proxy", "upstream.connections", "dedup.window"] {
+        for key in ["kafka.brokers", "log.filter", "admin.listen", "admin.hosts", "upstream.trusted_hosts", "upstream.proxy", "upstream.no_proxy", "upstream.connections", "dedup.window"] {
             let variable = format!("LIVESTREAMD__{}", key.to_uppercase().replace('.', "__"));
             exercise(&with(""), Format::Toml, vec![(variable, value.clone())]);
         }

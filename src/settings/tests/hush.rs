@@ -26,6 +26,8 @@ proxy = "http://user:{}@proxy.example:3128"
 "sasl.oauthbearer.client.secret" = "{}"
 "sasl.jaas.config" = "{}"
 "no.such.property" = "{}"
+[admin]
+token = "{}"
 [streams.web]
 url = "https://livestream.adobe.net/web"
 [streams.shop]
@@ -48,6 +50,8 @@ kafka:
     ssl.key.password: '{}'
     ssl.key.pem: |
       {}
+admin:
+  token: "{}"
 streams:
   web:
     url: https://livestream.adobe.net/web
@@ -56,6 +60,7 @@ streams:
 const JSON: &str = r#"{
     "credentials": {"default": {"client_id": "client", "client_secret": "{}"}, "ready-made": {"access_token": "{}"}},
     "kafka": {"properties": {"sasl.password": "{}", "ssl.key.password": "{}", "ssl.key.pem": "x\n{}\n"}},
+    "admin": {"token": "{}"},
     "streams": {"web": {"url": "https://livestream.adobe.net/web"}}
 }"#;
 
@@ -100,6 +105,7 @@ fn no_secret_from_the_environment_or_a_file_is_in_anything_that_can_be_printed()
         ("LIVESTREAMD__CREDENTIALS__DEFAULT__CLIENT_SECRET", PLANTED),
         ("LIVESTREAMD__CREDENTIALS__T__ACCESS_TOKEN_FILE", "token"),
         ("LIVESTREAMD__KAFKA__PROPERTIES__SASL_PASSWORD", PLANTED),
+        ("LIVESTREAMD__ADMIN__TOKEN", PLANTED),
         ("HTTPS_PROXY", "http://user:pl4nted@proxy.example"),
     ];
     let loaded = load(&config, variables(&env)).unwrap_or_else(|faults| panic!("{faults}"));

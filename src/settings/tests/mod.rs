@@ -1,6 +1,7 @@
 //! Tests of the whole way from text and environment to settings or faults.
 
 mod accepted;
+mod admin;
 mod example;
 mod fuzz;
 mod hush;

@@ -419,7 +419,7 @@ fn what_operators_set_is_checked() {
         (
             with("[log]\nformat = \"xml\""),
             "log.format",
-            "is none of auto, text, json",
+            "is none of auto, text, json, journald",
         ),
         (
             with("[dedup]\nmode = \"dorp\""),

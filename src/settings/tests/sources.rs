@@ -459,3 +459,25 @@ fn a_secret_that_everybody_may_read_is_warned_about() {
         "what the environment holds is not in the file"
     );
 }
+
+#[test]
+fn who_asks_a_daemon_needs_none_of_its_other_secrets_nor_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("livestreamd.toml");
+    let text = "[admin]\nlisten = \"127.0.0.1:7\"\n[credentials.default]\nclient_id = \"c\"\nclient_secret_file = \"gone\"\n[streams.web]\n";
+    std::fs::write(&config, text).unwrap();
+    assert!(super::super::load(&config, []).is_err());
+    let listen = |path: Option<&Path>, env: &[(&str, &str)]| {
+        let settings = super::super::load_admin(path, variables(env)).map_err(|faults| faults.to_string())?;
+        Ok::<_, String>(settings.listen.to_string())
+    };
+    assert_eq!(listen(Some(&config), &[]).as_deref(), Ok("127.0.0.1:7"));
+    let variable = [("LIVESTREAMD__ADMIN__LISTEN", "unix:/run/a.sock")];
+    assert_eq!(listen(Some(&config), &variable).as_deref(), Ok("unix:/run/a.sock"));
+    assert_eq!(listen(None, &[]).as_deref(), Ok("127.0.0.1:9600"));
+    assert_eq!(listen(None, &variable).as_deref(), Ok("unix:/run/a.sock"));
+    let error = listen(Some(&config), &[("LIVESTREAMD__ADMIN__LISTEN", "9600")]).unwrap_err();
+    assert!(error.starts_with("admin.listen"), "{error}");
+    let error = listen(Some(&directory.path().join("no.toml")), &[]).unwrap_err();
+    assert!(error.contains("cannot be read"), "{error}");
+}

@@ -24,7 +24,7 @@ use crate::simulator::{
     AttemptFault, Backfill, BodyStyle, Chaos, Handle, Ledger, LineEnd, Random, Rate, Redirect, RedirectTarget,
     SimulatedStream, Simulator, SimulatorSettings, StreamFault, TokenFault,
 };
-use crate::stream::{SharedReset, SlotDriver, StopSwitch, stop_switch};
+use crate::stream::{NextConnect, SharedReset, SlotDriver, StopSwitch, stop_switch};
 use crate::telemetry::{Shown, StreamStatus};
 use crate::upstream::{TokenSource, testing};
 
@@ -165,11 +165,17 @@ impl World<'_> {
             self.stream.connect_timeout,
             self.stream.cooldown,
         );
+        let tokens = Arc::new(tokens);
+        let next = NextConnect {
+            stream: self.stream.clone(),
+            tokens: tokens.clone(),
+        };
         let driver = SlotDriver {
             stream: self.stream.clone(),
+            next: next.unchanging(),
             slot,
             connector: dial,
-            tokens: Arc::new(tokens),
+            tokens,
             leases: LeaseDir::open(self.dir, self.clock.clone()).unwrap(),
             journal: self.journal.clone(),
             clock: self.clock.clone(),

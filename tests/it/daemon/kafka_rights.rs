@@ -180,7 +180,8 @@ async fn streams_that_may_not_write_are_retried_and_the_one_that_may_is_not_held
             topic,
             "grant this account the right to write to the topic",
         ];
-        assert!(logs::lines_with(&told).len() >= 2, "{name} {topic}");
+        // At once; further refusals of the same kind are summed up.
+        assert!(!logs::lines_with(&told).is_empty(), "{name} {topic}");
     }
     let counts = signed.stream(MAY).counts();
     assert_eq!((counts.rewinds, counts.delivery_failures), (0, 0), "{counts:?}");

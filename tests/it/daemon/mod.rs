@@ -10,6 +10,7 @@
 //! | [`proxies`] | there is a proxy in between |
 //! | [`unreached`] | nobody is there |
 //! | [`several`] | several connections, several streams |
+//! | [`measures`] | nothing: what is measured of a run |
 //! | [`sharing`] | several clients of one stream, and what else a request asks for |
 //! | [`kafka_away`] | a real broker is stopped, a topic is missing, a record is too large |
 //! | [`kafka_rights`] | a real broker does not know us, or does not let us write |
@@ -26,6 +27,7 @@ mod kafka_outage;
 mod kafka_quota;
 mod kafka_rights;
 mod kafka_trouble;
+mod measures;
 mod outsider;
 mod proxies;
 mod redirects;

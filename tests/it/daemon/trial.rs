@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use livestreamd::app::Daemon;
@@ -12,6 +13,7 @@ use livestreamd::settings::{Format, load_str};
 use livestreamd::simulator::{
     Accept, BodyStyle, End, EndedBy, Handle, Rate, Running, SimulatedStream, Simulator, SimulatorSettings,
 };
+use livestreamd::status;
 use livestreamd::supervisor::Leftover;
 use livestreamd::telemetry::StreamStatus;
 use livestreamd::telemetry::counters::StreamSnapshot;
@@ -115,7 +117,7 @@ impl Config {
         let dir = tempfile::tempdir().unwrap();
         let text = format!(
             "state_dir = \"{}\"\n{}[upstream]\n{}[kafka]\nbrokers = \"{}\"\ntopic = \"{}\"\ndead_letter_topic = \"{}\"\n\
-             [kafka.properties]\n{}{}",
+             [kafka.properties]\n{}[admin]\nlisten = \"off\"\n{}",
             dir.path().join("state").display(),
             self.top,
             self.upstream,
@@ -154,8 +156,15 @@ pub struct Trial {
 impl Trial {
     /// What the daemon shows of a stream.
     pub fn stream(&self, name: &str) -> Observed {
-        let status = self.daemon.statuses().iter().find(|status| &*status.name == name);
-        Observed(status.unwrap_or_else(|| panic!("there is no stream {name}")).clone())
+        let status = self.daemon.statuses().into_iter().find(|status| &*status.name == name);
+        Observed(status.unwrap_or_else(|| panic!("there is no stream {name}")))
+    }
+
+    /// Waits for a status as wanted to be posted.
+    pub async fn posted(&self, what: &str, mut wanted: impl FnMut(&status::Daemon) -> bool) -> Arc<status::Daemon> {
+        let mut watch = self.daemon.board().watch();
+        let post = within(what, watch.wait_for(|post| wanted(&post.daemon))).await;
+        post.unwrap().daemon.clone()
     }
 
     /// The files in the daemon's quarantine, in the order of their names.

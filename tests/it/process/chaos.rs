@@ -7,6 +7,7 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use livestreamd::demo::STREAMS;
 use livestreamd::demo::chaos::kafka::{KafkaSwitch, Leaving, Topics};
 use livestreamd::demo::chaos::report::Progress;
 use livestreamd::demo::chaos::{self, Plan};
@@ -14,8 +15,10 @@ use livestreamd::demo::embedded_kafka::PARTITIONS;
 use livestreamd::demo::reader::Reader;
 use livestreamd::stream::stop_switch;
 
-use super::child::Scratch;
+use super::child::{Scratch, log_lines};
+use super::hush::{HitContent, assert_it_could_fail, secret_in};
 use crate::support::broker::Broker;
+use crate::support::kafka::Kafka;
 
 /// Another one in a run that is asked for it.
 const SEED: u64 = 1;
@@ -58,6 +61,29 @@ impl KafkaSwitch for Switch {
     }
 }
 
+/// What the service sent stands in Kafka, and nowhere in the log of any run, down to level debug. Nor does a secret.
+#[track_caller]
+fn assert_nothing_personal_is_said(log: &str, brokers: &str, topics: &Topics) {
+    let kafka = Kafka::at(brokers.to_owned());
+    let hits: Vec<_> = STREAMS
+        .iter()
+        .flat_map(|stream| kafka.records(&topics.of(stream)))
+        .collect();
+    let dead_letters = kafka.records(&topics.dead_letters());
+    let content = HitContent::of(&hits, &dead_letters);
+    assert!(
+        hits.len() > 1000 && content.len() > hits.len(),
+        "{} values of {} hits",
+        content.len(),
+        hits.len()
+    );
+    let debug = log_lines(log).iter().filter(|line| line["level"] == "DEBUG").count();
+    assert!(debug > 50, "{debug} lines at level debug");
+    assert_eq!(content.in_log(log), None, "content of a hit is said");
+    assert_eq!(secret_in(log), None, "a secret is said");
+    assert_it_could_fail(&content, log);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_kill_9_and_outages_of_kafka_nothing_owed_is_lost_or_changed_and_no_attempt_is_early() {
     let seed = std::env::var("LIVESTREAMD_TEST_SEED").map_or(SEED, |seed| seed.parse().expect("a seed is a number"));
@@ -77,6 +103,8 @@ async fn under_kill_9_and_outages_of_kafka_nothing_owed_is_lost_or_changed_and_n
         duration: Duration::ZERO,
         kills: KILLS,
         outages: OUTAGES,
+        log: "debug",
+        page: 0,
     };
     let again = format!("to repeat it: LIVESTREAMD_TEST_SEED={seed} cargo test --test it chaos");
     let (_switch, never) = stop_switch();
@@ -104,6 +132,7 @@ async fn under_kill_9_and_outages_of_kafka_nothing_owed_is_lost_or_changed_and_n
         "{report}"
     );
     assert_eq!(report.said.panics, [""; 0]);
+    assert_nothing_personal_is_said(&log(), &brokers, &topics);
     for stream in &report.streams {
         assert!(
             stream.owed >= 100 && stream.owed_repeats >= 1 && stream.killed >= 3,

@@ -220,6 +220,9 @@ fn wrong_usage_is_64_and_help_is_fine() {
         &["demo", "--rate", "0"],
         &["demo", "--keep", "here"],
         &["demo", "extra"],
+        &["status", "--admin", "https://localhost:9600"],
+        &["status", "--json", "web"],
+        &["top", "--config", "a", "--admin", "localhost:9600"],
         &["journal"],
         &["journal", "inspect"],
         &["journal", "repair", "."],
@@ -234,7 +237,7 @@ fn wrong_usage_is_64_and_help_is_fine() {
     }
     let help = run(&["--help"]);
     assert_eq!((help.code, help.stderr.as_str()), (0, ""));
-    for command in ["run", "check", "simulate", "demo", "journal"] {
+    for command in ["run", "check", "simulate", "demo", "status", "top", "journal"] {
         assert!(help.stdout.contains(&format!("\n  {command} ")), "{}", help.stdout);
         let its = run(&[command, "--help"]);
         assert!(its.code == 0 && its.stdout.contains("Usage: livestreamd"), "{its:?}");

@@ -76,7 +76,7 @@ async fn after_kill_9_before_anything_was_sent_to_the_stream_nothing_is_owed() {
     daemon.logged("it fetches a token", |line| line["state"] == "authorizing");
     daemon.kill();
     assert_eq!(trial.lease(), None);
-    let daemon = trial.run();
+    let daemon = trial.run_with(&[("LIVESTREAMD__LOG__FILTER", "debug")]);
     let waits = daemon.logged("what the first wait is", |line| line["state"] == "waiting");
     assert_eq!(waits["reason"], "start", "{waits}");
     trial.streaming("asking", 1).await;

@@ -91,6 +91,13 @@ impl Trial {
         path(&self.config)
     }
 
+    /// Writes another configuration in the place of the one that is there, which is returned. A daemon that runs is not told.
+    pub fn reconfigure(&self, change: impl FnOnce(String) -> String) -> String {
+        let before = std::fs::read_to_string(&self.config).expect("it was written");
+        self.scratch.write("livestreamd.toml", &change(before.clone()));
+        before
+    }
+
     /// The service's ledger.
     pub fn ledger(&self) -> &Ledger {
         self.simulator.ledger()

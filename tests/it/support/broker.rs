@@ -282,7 +282,7 @@ fn answers_metadata(addr: &str, running: &mut Guarded) -> Result<(), String> {
 
 /// Ports that nobody listens on. Below the range from which the kernel gives ports to connecting sockets: there, a client that
 /// dials a stopped broker could be given the broker's own port, and would be connected to itself.
-fn free_ports<const HOW_MANY: usize>() -> [u16; HOW_MANY] {
+pub fn free_ports<const HOW_MANY: usize>() -> [u16; HOW_MANY] {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let mut free = std::iter::repeat_with(|| {
         // Test processes that run at once begin at different places.

@@ -1,0 +1,42 @@
+//! How a forwarder goes over to other settings: between two generations, when nothing of it is in flight.
+
+use std::sync::Arc;
+
+use tracing::info;
+
+use super::{Forwarder, ForwarderSettings, Repeats};
+
+impl Forwarder {
+    /// Whether the settings of this generation are those that are wanted.
+    pub(super) fn has_wanted_settings(&self) -> bool {
+        Arc::ptr_eq(&self.settings, &self.wanted.borrow()) && self.wanted.has_changed().is_ok()
+    }
+
+    /// Goes over to the settings that are wanted. False if nobody is left who could want any.
+    pub(super) async fn take_settings(&mut self) -> bool {
+        let wanted = Arc::clone(&self.wanted.borrow_and_update());
+        if self.wanted.has_changed().is_err() {
+            return false;
+        }
+        if Arc::ptr_eq(&self.settings, &wanted) {
+            return true;
+        }
+        let before = std::mem::replace(&mut self.settings, wanted);
+        let ForwarderSettings {
+            name,
+            report_suite: _,
+            topic,
+            dead_letter_topic,
+            key: _,
+            dedup,
+        } = &*self.settings;
+        if *dedup != before.dedup {
+            // Goes by what is on disk, which has all that was delivered: what is in flight no more.
+            self.repeats = None;
+            self.repeats = Repeats::read(&self.ids, name, dedup, &self.journal).await;
+        }
+        let (stream, cursor) = (name, self.journal.cursor(super::DEFAULT_CURSOR));
+        info!(stream, %cursor, topic, dead_letter_topic, "forwarding goes on from here by the new settings");
+        true
+    }
+}
