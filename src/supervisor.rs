@@ -136,7 +136,14 @@ impl<C: Connector> Supervisor<C> {
             ..
         } = self;
         switch.stop();
-        let journals: Vec<Arc<Journal>> = running.values().map(|stream| stream.journal().clone()).collect();
+        // Who is gone already has told what it left.
+        let on_their_way = leaving.values().filter(|stream| !stream.is_gone());
+        let journals: Vec<Arc<Journal>> = running
+            .values()
+            .map(StreamTasks::journal)
+            .chain(on_their_way.map(Leaving::journal))
+            .cloned()
+            .collect();
         let mut ending = JoinSet::new();
         for stream in running.into_values() {
             let mut stream = stream.end();

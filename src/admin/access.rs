@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use tokio::sync::watch;
 
 use crate::settings::{AdminSettings, SecretError, canonical_host};
 
@@ -27,7 +28,9 @@ pub(super) struct Access {
     hosts: BTreeSet<String>,
 }
 
-/// The SHA-256 of a token: all of the same length, so that a comparison tells nothing of the token's.
+/// The SHA-256 of a token: all of the same length, so that a comparison tells nothing of the token's. What somebody shows is compared in
+/// constant time; `==` is for tokens of our own.
+#[derive(PartialEq, Eq)]
 struct Token([u8; 32]);
 
 /// At which of our ends a connection came in.
@@ -172,19 +175,38 @@ fn without_port(text: &str) -> Option<&str> {
 }
 
 /// The [`Access`] that holds now.
-pub(super) struct AccessCell(RwLock<Arc<Access>>);
+pub(super) struct AccessCell {
+    access: RwLock<Arc<Access>>,
+    /// How many tokens there were.
+    tokens: watch::Sender<u64>,
+}
 
 impl AccessCell {
     pub(super) fn new(access: Access) -> Self {
-        Self(RwLock::new(Arc::new(access)))
+        Self {
+            access: RwLock::new(Arc::new(access)),
+            tokens: watch::Sender::new(0),
+        }
     }
 
     pub(super) fn now(&self) -> Arc<Access> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.access.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn replace(&self, access: Access) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access);
+        let access = Arc::new(access);
+        let before = {
+            let mut now = self.access.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *now, access.clone())
+        };
+        if before.token != access.token {
+            self.tokens.send_modify(|tokens| *tokens += 1);
+        }
+    }
+
+    /// Changes when there is another token, or none any more: who was let in by the last one is to ask again.
+    pub(super) fn tokens(&self) -> watch::Receiver<u64> {
+        self.tokens.subscribe()
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) struct Follower {
     shared: Arc<Shared>,
     posts: watch::Receiver<Post>,
     stopping: watch::Receiver<bool>,
+    tokens: watch::Receiver<u64>,
     /// Before the first event.
     is_new: bool,
     /// The `seq` of the newest log line that was sent.
@@ -60,6 +61,7 @@ impl Follower {
         Some(Self {
             posts: shared.board.watch(),
             stopping: shared.stopping.clone(),
+            tokens: shared.access.tokens(),
             is_new: true,
             seq: 0,
             has_news: false,
@@ -111,6 +113,8 @@ impl Follower {
         tokio::select! {
             // A sender that is gone asks for the end too.
             _ = self.stopping.wait_for(|stopping| *stopping) => Woken::Ending,
+            // Who was let in by a token that holds no more, too.
+            _ = self.tokens.changed() => Woken::Ending,
             changed = self.posts.changed() => if changed.is_ok() { Woken::Posted } else { Woken::Ending },
             () = sleep_until(self.due), if self.has_news => Woken::Due,
             () = sleep_until(quiet_until) => Woken::Quiet,

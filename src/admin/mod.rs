@@ -153,7 +153,8 @@ impl Admin {
         &self.url
     }
 
-    /// Takes the token, read anew, and the hosts of these settings; where to listen stays as it is. Readers of `/events` stay.
+    /// Takes the token, read anew, and the hosts of these settings; where to listen stays as it is. Readers of
+    /// `/events` stay, unless there is another token.
     ///
     /// # Errors
     /// If the token cannot be read, or is gone although other machines may reach the server: then all stays as it was.

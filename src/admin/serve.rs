@@ -64,7 +64,7 @@ pub(super) struct Shared {
     pub(super) followers: Arc<Semaphore>,
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) limits: Limits,
-    access: Arc<AccessCell>,
+    pub(super) access: Arc<AccessCell>,
 }
 
 impl Shared {

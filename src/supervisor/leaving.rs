@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::tasks::Ending;
-use crate::journal::Journals;
+use crate::journal::{Journal, Journals};
 use crate::stream::revival::AbortOnDrop;
 use crate::stream::{Stop, StopSwitch, stop_switch};
 
@@ -15,6 +15,7 @@ use crate::stream::{Stop, StopSwitch, stop_switch};
 pub(super) struct Leaving {
     /// It is wanted back.
     wanted: StopSwitch,
+    journal: Arc<Journal>,
     task: AbortOnDrop,
 }
 
@@ -24,8 +25,14 @@ impl Leaving {
         let (wanted, is_wanted) = stop_switch();
         Self {
             wanted,
+            journal: stream.journal().clone(),
             task: AbortOnDrop::spawn(leave(stream, within, is_wanted, journals)),
         }
+    }
+
+    /// What it has read and not delivered.
+    pub(super) const fn journal(&self) -> &Arc<Journal> {
+        &self.journal
     }
 
     /// Whether it is gone.

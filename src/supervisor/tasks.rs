@@ -241,6 +241,11 @@ impl<C: Connector> StreamTasks<C> {
 }
 
 impl Ending {
+    /// What it has read and not delivered.
+    pub(super) const fn journal(&self) -> &Arc<Journal> {
+        &self.journal
+    }
+
     /// Returns when all connections are closed, and all that they brought is delivered. Cancel-safe.
     pub(super) async fn ended(&mut self) {
         // Their leases are closed then, too.

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 
 use super::*;
+use crate::settings::SecretSource;
 
 /// A reader of `/events`.
 struct Reader(BufReader<TcpStream>);
@@ -12,11 +13,14 @@ type Told = (String, String);
 
 impl Reader {
     fn start(trial: &Trial) -> Self {
+        Self::start_with(trial, "")
+    }
+
+    fn start_with(trial: &Trial, headers: &str) -> Self {
         let mut stream = trial.connect();
         // HTTP/1.0 is answered without chunks.
-        stream
-            .write_all(b"GET /events HTTP/1.0\r\nHost: localhost\r\n\r\n")
-            .unwrap();
+        let request = format!("GET /events HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
         let mut reader = Self(BufReader::new(stream));
         let head = reader.block().unwrap();
         assert!(
@@ -168,4 +172,21 @@ async fn the_end_of_the_server_ends_the_events() {
     reader.status();
     trial.admin.stop().await;
     assert_eq!(reader.next(), None);
+}
+
+#[tokio::test]
+async fn another_token_ends_what_the_last_one_opened_and_the_same_one_does_not() {
+    let guarded = |token: &str| AdminSettings {
+        token: Some(SecretSource::Inline(token.to_owned().into())),
+        ..open()
+    };
+    let trial = Trial::with(&guarded("first"), LIMITS).await;
+    let mut reader = Reader::start_with(&trial, "Authorization: Bearer first\r\n");
+    reader.status();
+    trial.admin.renew(&guarded("first")).await.unwrap();
+    trial.board.post(fine());
+    reader.status();
+    trial.admin.renew(&guarded("second")).await.unwrap();
+    let rest = std::iter::from_fn(|| reader.block()).take(20).count();
+    assert!(rest < 20, "it goes on");
 }
