@@ -237,7 +237,7 @@ async fn a_renamed_stream_owes_its_cooldown_and_is_never_connected_twice() {
     let outcome = reload(&daemon);
     assert_eq!(tally(&outcome), [1, 1, 0, 0, 0], "{outcome}");
     let end = trial.ended(first.connection).await.end.unwrap();
-    let again = trial.attempt("old", 2).await;
+    let again = trial.answered("old", 2).await;
     assert!(again.at >= end.at + COOLDOWN, "{again:?} after {end:?}");
     assert_eq!(again.status, Some(200), "the place was free: {again:?}");
     assert_eq!(daemon.ended_by(Signal::TERM).code, 0);

@@ -123,6 +123,15 @@ impl Trial {
         self.seen(&format!("{stream} is dialled {number} times"), nth).await
     }
 
+    /// Waits until the service has answered the attempt of this number.
+    pub async fn answered(&self, stream: &str, number: usize) -> Accept {
+        let nth = |ledger: &Ledger| {
+            let accept = ledger.accepts_of(stream).get(number - 1).cloned();
+            accept.filter(|accept| accept.status.is_some())
+        };
+        self.seen(&format!("{stream} is answered {number} times"), nth).await
+    }
+
     /// Waits until a stream is streaming, with at least so many whole records on the connection, empty ones not counted.
     pub async fn streaming(&self, stream: &str, records: usize) -> Accept {
         let has_enough = |ledger: &Ledger, accept: &Accept| {
