@@ -21,6 +21,7 @@ use crate::kafka::Producer;
 use crate::leases::LeaseDir;
 use crate::lifecycle::ResetTo;
 use crate::quarantine::Quarantine;
+use crate::service_manager::{self, ServiceManager};
 use crate::settings::Settings;
 use crate::state_dir::StateDir;
 use crate::status::{Board, LastReload, board};
@@ -35,6 +36,8 @@ use crate::upstream::{Connector, Dialer};
 const LONGEST_CLOSE: Duration = Duration::from_secs(2);
 /// How long the last sync of the journals may take. A disk that hangs must not keep the daemon from ending.
 const LONGEST_LAST_SYNC: Duration = Duration::from_secs(10);
+/// What a stop may take beyond all that has a limit of its own.
+const STOP_MARGIN: Duration = Duration::from_secs(5);
 /// So many journals are opened at once. More would only wait for the same disk.
 const OPENED_AT_ONCE: usize = 4;
 /// Opening journals is told of so often, if it takes that long.
@@ -51,7 +54,9 @@ pub struct Daemon<C: Connector = Dialer> {
     last_reload: watch::Sender<Option<LastReload>>,
     board: Board,
     admin: Option<Admin>,
+    manager: ServiceManager,
     _posting: AbortOnDrop,
+    _telling: AbortOnDrop,
     _state_dir: StateDir,
 }
 
@@ -70,14 +75,16 @@ impl<C: Connector> Daemon<C> {
     /// # Errors
     /// If the state directory cannot be used or is in use, a journal cannot be opened, or librdkafka refuses a property.
     pub async fn start(settings: Settings, connector: C) -> anyhow::Result<Self> {
-        Self::start_resetting(settings, connector, BTreeMap::new()).await
+        Self::start_for(ServiceManager::none(), settings, connector, BTreeMap::new()).await
     }
 
-    /// The same, with resets on purpose by the names of streams. A name that is no stream's is passed over.
+    /// The same, with a service manager to be told of everything, and with resets on purpose by the names of streams. A name that is no
+    /// stream's is passed over.
     ///
     /// # Errors
     /// As for [`Self::start`].
-    pub async fn start_resetting(
+    pub async fn start_for(
+        manager: ServiceManager,
         settings: Settings,
         connector: C,
         resets: BTreeMap<String, ResetTo>,
@@ -92,8 +99,8 @@ impl<C: Connector> Daemon<C> {
         let quarantine = Quarantine::open(state_dir.path(), settings.quarantine)
             .with_context(|| format!("cannot make {}/quarantine", state_dir.path().display()))?;
         let (journals, opened) = {
-            let (path, settings) = (state_dir.path().to_owned(), settings.clone());
-            tokio::task::spawn_blocking(move || open_journals(&path, &settings)).await??
+            let (path, settings, manager) = (state_dir.path().to_owned(), settings.clone(), manager.clone());
+            tokio::task::spawn_blocking(move || open_journals(&path, &settings, &manager)).await??
         };
         let journals = Arc::new(journals);
         let producer = Arc::new(Producer::new(&settings.kafka)?);
@@ -127,11 +134,15 @@ impl<C: Connector> Daemon<C> {
         };
         let mut survey = Survey::new(supervisor.roster().clone(), around, clock.clone());
         let board = Board::new(survey.look());
-        let posting = AbortOnDrop::spawn(keep_posted(survey, board.clone()));
+        let survey = Arc::new(tokio::sync::Mutex::new(survey));
+        let posting = AbortOnDrop::spawn(keep_posted(survey.clone(), board.clone()));
         let admin = match listener {
             Some(listener) => Some(listener.serve(board.clone()).await?),
             None => None,
         };
+        // Not when streams stream: that may be minutes from now, and nothing is wrong with it.
+        manager.ready();
+        let telling = AbortOnDrop::spawn(keep_told(manager.clone(), survey, board.clone()));
         Ok(Self {
             supervisor,
             producer,
@@ -139,7 +150,9 @@ impl<C: Connector> Daemon<C> {
             settings,
             board,
             admin,
+            manager,
             _posting: posting,
+            _telling: telling,
             clock,
             last_reload,
             _state_dir: state_dir,
@@ -172,10 +185,17 @@ impl<C: Connector> Daemon<C> {
         self.last_reload.subscribe()
     }
 
+    /// How long a reload may take before something is wrong with it.
+    pub fn longest_reload(&self) -> Duration {
+        self.settings.shutdown_timeout + reload::LONGEST_LEAVING + reload::LONGEST_LOADING
+    }
+
     /// Closes the connections, stores their leases and delivers what was read, within `shutdown_timeout`. What is not delivered
     /// then stays in the journal.
     pub async fn stop(self) -> Ended {
         let timeout = self.settings.shutdown_timeout;
+        self.manager
+            .stopping(timeout + LONGEST_LAST_SYNC + LONGEST_CLOSE + STOP_MARGIN);
         tracing::info!(
             timeout_s = timeout.as_secs_f64(),
             "stopping: closing connections, then delivering what was read"
@@ -229,9 +249,11 @@ impl<C: Connector> Daemon<C> {
     }
 }
 
+/// Not kept for longer than a look takes.
+type SharedSurvey = Arc<tokio::sync::Mutex<Survey>>;
+
 /// Posts how everything is, again and again; started again if a look fails.
-async fn keep_posted(survey: Survey, board: Board) {
-    let survey = Arc::new(tokio::sync::Mutex::new(survey));
+async fn keep_posted(survey: SharedSurvey, board: Board) {
     let (_never, stop) = stop_switch();
     let failed = |pause: Duration| {
         let pause_s = pause.as_secs();
@@ -243,18 +265,46 @@ async fn keep_posted(survey: Survey, board: Board) {
     keep_alive(&stop, || post(survey.clone(), board.clone()), failed).await;
 }
 
-async fn post(survey: Arc<tokio::sync::Mutex<Survey>>, board: Board) {
-    let mut survey = survey.lock().await;
-    let mut ticks = tokio::time::interval(board::EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+async fn post(survey: SharedSurvey, board: Board) {
+    let mut ticks = every_second();
     loop {
         ticks.tick().await;
-        board.post(survey.look());
+        board.post(survey.lock().await.look());
     }
 }
 
+/// Tells the service manager that the daemon is alive, and how it is.
+///
+/// What it calls alive: the threads that read the streams get round to this task, and a look at all streams, with the locks that it
+/// takes, comes to an end. A look that panics does: a bug in what is shown is no reason to end what works. Neither is Kafka, the service
+/// or a disk: a restart mends none of them, and costs every stream a cooldown.
+async fn keep_told(manager: ServiceManager, survey: SharedSurvey, board: Board) {
+    if !manager.listens() {
+        return;
+    }
+    let mut told = String::new();
+    let mut ticks = every_second();
+    loop {
+        ticks.tick().await;
+        drop(survey.lock().await);
+        let how = service_manager::line(&board.last().daemon);
+        manager.alive((how != told).then_some(&*how));
+        told = how;
+    }
+}
+
+fn every_second() -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(board::EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
 /// Opens the journals of all streams, in the order of the settings, and reports those that belong to none. Blocks on the disk.
-fn open_journals(state_dir: &Path, settings: &Settings) -> anyhow::Result<(Journals, Vec<Journal>)> {
+fn open_journals(
+    state_dir: &Path,
+    settings: &Settings,
+    manager: &ServiceManager,
+) -> anyhow::Result<(Journals, Vec<Journal>)> {
     let journals = Journals::start(JournalsSettings {
         state_dir: state_dir.to_owned(),
         sync_interval: settings.journal.sync_interval,
@@ -264,13 +314,13 @@ fn open_journals(state_dir: &Path, settings: &Settings) -> anyhow::Result<(Journ
     })
     .with_context(|| format!("the journals in {} cannot be used", state_dir.display()))?;
     let names: Vec<&str> = settings.streams.iter().map(|stream| stream.name.as_str()).collect();
-    let opened = open_all(&journals, &names)?;
+    let opened = open_all(&journals, &names, manager)?;
     report_orphans(&journals, &names.into_iter().collect());
     Ok((journals, opened))
 }
 
 /// Opens several at a time: each reads the end of what it holds.
-fn open_all(journals: &Journals, names: &[&str]) -> Result<Vec<Journal>, OpenError> {
+fn open_all(journals: &Journals, names: &[&str], manager: &ServiceManager) -> Result<Vec<Journal>, OpenError> {
     let (next, told) = (AtomicUsize::new(0), Mutex::new(Instant::now()));
     let open_some = || {
         let mut opened = Vec::new();
@@ -281,6 +331,7 @@ fn open_all(journals: &Journals, names: &[&str]) -> Result<Vec<Journal>, OpenErr
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
             if told.elapsed() >= OPENING_TOLD_EVERY {
                 tracing::info!(opened = nth + 1, of = names.len(), "opening journals");
+                manager.opening(nth + 1, names.len());
                 *told = Instant::now();
             }
         }

@@ -22,6 +22,7 @@
 //! | edge | [`simulator`] | a Live Stream service for trials and tests |
 //! | driver | [`stream`] | one slot's driver, one stream's tasks |
 //! | driver | [`supervisor`] | all streams: start, restart, stop |
+//! | driver | [`service_manager`] | tells systemd how the daemon is, and that it is alive |
 //! | driver | [`admin`] | status, health and metrics over HTTP; reads what is posted and changes nothing |
 //! | app | [`app`], [`demo`] | the daemon put together; the demonstration |
 //! | cli | [`cli`], [`exit_code`] | the command line |
@@ -45,6 +46,7 @@ pub mod kafka;
 pub mod leases;
 pub mod lifecycle;
 pub mod quarantine;
+pub mod service_manager;
 pub mod settings;
 pub mod simulator;
 pub mod state_dir;

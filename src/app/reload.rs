@@ -15,7 +15,9 @@ use crate::telemetry::logs;
 use crate::upstream::Connector;
 
 /// How long a removed stream may take beyond `shutdown_timeout` until its journal can be opened again.
-const LONGEST_LEAVING: Duration = Duration::from_secs(10);
+pub(super) const LONGEST_LEAVING: Duration = Duration::from_secs(10);
+/// How long the rest of a reload may take: reading files, opening journals.
+pub(super) const LONGEST_LOADING: Duration = Duration::from_secs(60);
 
 /// How many streams were treated how.
 #[derive(Debug, Default)]

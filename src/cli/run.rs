@@ -9,6 +9,7 @@ use super::{ConfigArgs, block_on, load_or_explain, signals};
 use crate::app::{Daemon, Ended};
 use crate::exit_code::ExitCode;
 use crate::kafka::try_out;
+use crate::service_manager::ServiceManager;
 use crate::settings::proxy::{self, Shown};
 use crate::settings::{Loaded, environment, load};
 use crate::telemetry::logs;
@@ -29,9 +30,13 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: &RunArgs) -> ExitCode {
+    let manager = ServiceManager::of_this_process();
     let Loaded { settings, warnings } = match load_or_explain(&args.config.config) {
         Ok(loaded) => loaded,
-        Err(code) => return code,
+        Err(code) => {
+            manager.failed("the configuration cannot be used: the log has every fault, and so has livestreamd check");
+            return code;
+        }
     };
     let names: Vec<&str> = settings.streams.iter().map(|stream| stream.name.as_str()).collect();
     let resets = match resets(&args.reset, &names) {
@@ -58,29 +63,35 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
         if let Some(fault) = dialer.tls_fault() {
             tracing::warn!("no https connection can be made: {fault}");
         }
-        let mut daemon = Daemon::start_resetting(settings, dialer, resets).await?;
-        until_asked_to_end(&mut daemon, &asked, &args.config.config).await;
+        let mut daemon = Daemon::start_for(manager.clone(), settings, dialer, resets).await?;
+        until_asked_to_end(&mut daemon, &asked, &args.config.config, &manager).await;
         anyhow::Ok(daemon.stop().await)
     });
     match outcome {
         // What is left is in the journal: that is what it is for.
         Ok(Ok(Ended { durable: true, .. })) => ExitCode::Ok,
         Ok(Ok(Ended { durable: false, .. })) => ExitCode::Failure,
-        Ok(Err(error)) => failure(&format!("{error:#}")),
+        Ok(Err(error)) => {
+            let error = format!("{error:#}");
+            manager.failed(&error);
+            failure(&error)
+        }
         Err(code) => code,
     }
 }
 
 /// Reloads whenever somebody asks for it. Who asks for the end does not wait for a reload: that is given up.
-async fn until_asked_to_end(daemon: &mut Daemon, asked: &Asked, config: &Path) {
+async fn until_asked_to_end(daemon: &mut Daemon, asked: &Asked, config: &Path, manager: &ServiceManager) {
     let reloads = async {
         loop {
             asked.reload.notified().await;
+            manager.reloading(daemon.longest_reload());
             let config = config.to_owned();
             let loaded = tokio::task::spawn_blocking(move || load_again(&config)).await;
             daemon
                 .reload(loaded.unwrap_or_else(|failed| Err(vec![failed.to_string()])))
                 .await;
+            manager.reloaded();
         }
     };
     tokio::select! {

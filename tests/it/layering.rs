@@ -27,7 +27,7 @@ const FLOORS: &[&[&str]] = &[
         "simulator",
     ],
     &["stream"],
-    &["supervisor", "admin"],
+    &["supervisor", "admin", "service_manager"],
     &["app", "demo"],
     &["cli"],
     &["main"],

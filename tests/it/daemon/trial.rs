@@ -9,6 +9,7 @@ use std::time::Duration;
 use livestreamd::app::Daemon;
 use livestreamd::clock::{Clock as _, SystemClock};
 use livestreamd::lifecycle::{Policy, ResetTo, State, Why};
+use livestreamd::service_manager::ServiceManager;
 use livestreamd::settings::{Format, load_str};
 use livestreamd::simulator::{
     Accept, BodyStyle, End, EndedBy, Handle, Rate, Running, SimulatedStream, Simulator, SimulatorSettings,
@@ -130,7 +131,9 @@ impl Config {
         let loaded = load_str(&text, Format::Toml, [], dir.path());
         let settings = loaded.unwrap_or_else(|faults| panic!("{faults}\nin\n{text}")).settings;
         let dialer = Dialer::new(&settings.tls, self.roots).through(settings.proxy.clone());
-        let daemon = Daemon::start_resetting(settings, dialer, resets).await.unwrap();
+        let daemon = Daemon::start_for(ServiceManager::none(), settings, dialer, resets)
+            .await
+            .unwrap();
         Trial {
             daemon,
             kafka: self.kafka,

@@ -31,6 +31,7 @@ mod reloading;
 mod remembering;
 mod resetting;
 mod secrecy;
+mod service_manager;
 mod status;
 mod stopping;
 mod tools;
