@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::missing_topics;
 use super::output::{answer, failure, tell};
 use super::{ConfigArgs, block_on, load_or_explain};
 use crate::exit_code::ExitCode;
@@ -75,14 +76,17 @@ async fn connect(settings: &Settings) -> Result<usize, ExitCode> {
     match asked.map_err(|error| failure(&error))? {
         Ok(cluster) => {
             answer(format_args!("ok     kafka.brokers: {}", cluster.brokers.join(", ")))?;
-            for topic in cluster.topics {
-                let name = topic.name;
+            for topic in &cluster.topics {
+                let name = &topic.name;
                 match topic.partitions {
                     Some(partitions) => answer(format_args!("ok     topic {name}: {partitions} partitions"))?,
                     None => answer(format_args!(
-                        "note   topic {name}: not there, or not to be seen; make it, unless the brokers make topics by themselves"
+                        "note   topic {name}: not there, or not to be seen by this account"
                     ))?,
                 }
+            }
+            for line in missing_topics::how_to_make(settings, &cluster) {
+                answer(line)?;
             }
         }
         Err(error) => {

@@ -11,7 +11,7 @@
 //! | [`top`] | the same, live |
 //! | [`journal`] | a look into journals on disk, and what to do with one that nobody forwards any more |
 //!
-//! [`admin`] asks the running daemon, and [`shown`] is what `status` and `top` show of its answer. [`reset`] reads what `run --reset` wishes, [`output`] is what they talk to people by, and [`signals`] how people tell them to end.
+//! [`admin`] asks the running daemon, and [`shown`] is what `status` and `top` show of its answer. [`reset`] reads what `run --reset` wishes, [`missing_topics`] says how to make what `check` has not found, [`output`] is what they talk to people by, and [`signals`] how people tell them to end.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -29,6 +29,7 @@ mod check;
 mod demo;
 mod explain;
 mod journal;
+mod missing_topics;
 mod output;
 mod reset;
 mod run;

@@ -55,4 +55,5 @@ pub use connector::{ConnectError, Connector, Scheme, Target};
 pub use dial::Dialer;
 pub use printable::is_unprintable;
 pub use request::StreamRequest;
+pub use tls_fault::of_their_certificate;
 pub use token::{AccessToken, Generation, TokenSource};
