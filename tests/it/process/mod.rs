@@ -23,6 +23,7 @@ mod gaps;
 mod hush;
 mod journal;
 mod judge;
+mod kafka_security;
 mod many;
 mod murmur2;
 mod outputs;
