@@ -123,7 +123,7 @@ fn assert_no_secret_was_logged() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_each_way_in_everything_arrives() {
     let secured = blocking(Secured::shared).await;
-    let endpoint = TokenEndpoint::start(Duration::from_secs(10));
+    let endpoint = TokenEndpoint::start(Duration::from_secs(60));
     let mutual = format!(
         "{SSL}\"ssl.certificate.location\" = \"{{dir}}/client.pem\"\n\"ssl.key.location\" = \"{{dir}}/client.key\"\n"
     );
@@ -155,6 +155,27 @@ async fn with_each_way_in_everything_arrives() {
     });
     all_at_once(tasks).await;
     assert!(endpoint.given() >= 1, "the tokens came from there");
+    assert_no_secret_was_logged();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_is_fetched_anew_before_it_ends() {
+    let secured = blocking(Secured::shared).await;
+    let endpoint = TokenEndpoint::start(Duration::from_secs(5));
+    let lines = token(endpoint.url());
+    let client = Client::start(secured, "renewed", Listener::Tokens, CLIENT_SECRET, &lines).await;
+    client.reads_a_burst().await;
+    client.delivers().await;
+    let first = endpoint.given();
+    eventually("two more tokens were fetched", || {
+        let given = endpoint.given();
+        if given >= first + 2 { Ok(()) } else { Err(given) }
+    })
+    .await;
+    // Of the first token's life nothing is left, and the broker ends a connection with its token.
+    client.reads_a_burst().await;
+    client.delivers().await;
+    client.finish(2 * HITS).await;
     assert_no_secret_was_logged();
 }
 

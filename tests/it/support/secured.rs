@@ -130,7 +130,9 @@ impl Secured {
                 &format!("org.apache.kafka.common.security.{module};"),
             );
         }
-        // Who has changed its password must say so soon.
+        // Whose token has ended may not go on.
+        line("listener.name.tokens.oauthbearer.connections.max.reauth.ms", "3600000");
+        // Whose password was changed is asked for it soon.
         line("listener.name.accounts.scram-sha-512.connections.max.reauth.ms", "3000");
         let scram = |mechanism: &str, (name, password): Account<'_>| {
             [
