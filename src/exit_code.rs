@@ -15,7 +15,7 @@ pub enum ExitCode {
     NotReady = 3,
     /// The command line is wrong.
     Usage = 64,
-    /// The configuration is wrong, or a file that it names is missing.
+    /// The configuration is wrong, a file that it names is missing, or `state_dir` was used by a newer version.
     Configuration = 78,
 }
 

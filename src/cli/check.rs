@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::missing_topics;
 use super::output::{answer, failure, tell};
 use super::{ConfigArgs, block_on, load_or_explain};
+use crate::app::refuse_newer_state;
 use crate::exit_code::ExitCode;
 use crate::kafka::metadata;
 use crate::settings::{Credential, Loaded, Settings, summary};
@@ -41,6 +42,11 @@ fn checked(args: &CheckArgs) -> Result<usize, ExitCode> {
     for warning in &warnings {
         tell(format_args!("warning: {warning}"));
     }
+    // Where it may be read: what a start would refuse, before somebody goes back to this version.
+    refuse_newer_state(&settings.state_dir, &settings.streams).map_err(|newer| {
+        tell(format_args!("livestreamd: {newer}"));
+        ExitCode::Configuration
+    })?;
     answer(summary(&settings))?;
     for line in settings.tls.contents() {
         answer(line)?;

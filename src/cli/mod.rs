@@ -52,8 +52,8 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 fine, 3 not ready (status), 64 wrong usage, 78 wrong configuration (restarting does not help),
-1 anything else.
+Exit codes: 0 fine, 3 not ready (status), 64 wrong usage, 78 wrong configuration, or a state_dir that a newer
+version has used (restarting does not help), 1 anything else.
 Every configuration key can be set in the environment: LIVESTREAMD__SECTION__KEY. HTTPS_PROXY, ALL_PROXY and
 NO_PROXY are honoured too.";
 

@@ -38,3 +38,4 @@ mod stopping;
 mod tools;
 mod top;
 mod trial;
+mod upgrading;
