@@ -10,6 +10,7 @@
 //! | [`status`] | how the running daemon is, in one table; a health check |
 //! | [`top`] | the same, live |
 //! | [`journal`] | a look into journals on disk, and what to do with one that nobody forwards any more |
+//! | [`generate`] | manual pages and completions, for packages |
 //!
 //! [`admin`] asks the running daemon, and [`shown`] is what `status` and `top` show of its answer. [`reset`] reads what `run --reset` wishes, [`missing_topics`] says how to make what `check` has not found, [`output`] is what they talk to people by, and [`signals`] how people tell them to end.
 
@@ -28,6 +29,7 @@ mod admin;
 mod check;
 mod demo;
 mod explain;
+mod generate;
 mod journal;
 mod missing_topics;
 mod output;
@@ -88,6 +90,9 @@ enum Command {
     /// and may be used while the daemon runs.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
+    /// Write what a package ships beside the program: manual pages, completions
+    #[command(subcommand, hide = true)]
+    Generate(generate::GenerateCommand),
 }
 
 /// Where the configuration is.
@@ -121,6 +126,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Status(args) => status::status(&args),
         Command::Top(args) => top::top(&args),
         Command::Journal(command) => journal::journal(command),
+        Command::Generate(command) => generate::generate(&command),
     }
 }
 
