@@ -9,8 +9,6 @@ use super::Made;
 use crate::cli::DEFAULT_CONFIG;
 use crate::exit_code::ExitCode;
 
-const MANUAL: &str = "livestreamd manual";
-
 /// The files beside the program.
 const FILES: [(&str, &str); 3] = [
     (DEFAULT_CONFIG, "The configuration: livestreamd.toml(5)."),
@@ -20,7 +18,7 @@ const FILES: [(&str, &str); 3] = [
     ),
     (
         "/usr/share/doc/livestreamd",
-        "The documentation, the runbook, the licences of all that is linked, and what is linked as a CycloneDX document.",
+        "What the package brings to read: the documentation, the runbook, the licences and the list of all that is linked.",
     ),
 ];
 
@@ -81,17 +79,14 @@ fn file_name(command: &Command) -> String {
 }
 
 fn page(command: &Command, above: Option<&Command>) -> String {
-    let made_by = concat!("livestreamd ", env!("CARGO_PKG_VERSION"));
-    // No date: it would change with every build, or not at all.
-    let man = Man::new(command.clone()).source(made_by).manual(MANUAL);
+    let man = Man::new(command.clone());
     let preamble = Roff::new().render();
-    let mut page = preamble.clone();
+    let mut page = beginning(title(command), "1").render();
     let mut add = |section: &[u8]| {
         let section = String::from_utf8_lossy(section);
         page.push_str(section.strip_prefix(preamble.as_str()).unwrap_or(&section));
     };
     let mut sections = vec![
-        Man::render_title,
         Man::render_name_section,
         Man::render_synopsis_section,
         Man::render_description_section,
@@ -108,6 +103,16 @@ fn page(command: &Command, above: Option<&Command>) -> String {
     }
     add(ending(command, above).render().as_bytes());
     without_marks(&page)
+}
+
+/// What every page begins with, also that of the configuration. No date: it would change with every build, or not at all.
+pub(super) fn beginning(title: &str, section: &str) -> Roff {
+    let made_by = concat!("livestreamd ", env!("CARGO_PKG_VERSION"));
+    let mut roff = Roff::new();
+    roff.control("TH", [title, section, "", made_by, "livestreamd manual"]);
+    // Names of keys and files are neither cut in two nor pulled apart.
+    roff.control("nh", []).control("ad", ["l"]);
+    roff
 }
 
 /// What every page ends with.

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::CommandFactory as _;
+use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
 
 use super::Cli;
@@ -58,10 +58,19 @@ fn completions() -> Vec<Made> {
     ]
     .map(|(shell, name)| {
         let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Cli::command(), "livestreamd", &mut script);
+        clap_complete::generate(shell, &mut seen_by_people(), "livestreamd", &mut script);
         (name.to_owned(), String::from_utf8_lossy(&script).into_owned())
     })
     .into()
+}
+
+/// The command line without what is hidden: the scripts would offer that too.
+fn seen_by_people() -> Command {
+    let all = Cli::command();
+    Command::new("livestreamd")
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(all.get_arguments().cloned())
+        .subcommands(all.get_subcommands().filter(|one| !one.is_hide_set()).cloned())
 }
 
 fn write_all(directory: &Path, files: &[Made]) -> io::Result<()> {
@@ -155,11 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn each_shell_completes_every_command() {
+    fn each_shell_completes_every_command_and_not_the_hidden_one() {
+        let pages = commands(&Cli::command(), "livestreamd");
         for (name, script) in completions() {
-            for command in ["run", "check", "status", "journal"] {
+            for command in pages.iter().filter_map(|page| page.split('-').nth(1)) {
                 assert!(script.contains(command), "{name} knows no {command}");
             }
+            assert!(script.contains("version"), "{name}: {script}");
+            assert!(!script.contains("generate"), "{name}: {script}");
         }
     }
 }

@@ -4,14 +4,14 @@
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::Made;
-use super::man::without_marks;
+use super::man::{beginning, without_marks};
 
 const EXAMPLE: &str = include_str!("../../../config/livestreamd.toml");
+/// Where a URL may go on in the next line: stands for what `roff` would escape.
+const MAY_BREAK: char = '\u{200b}';
 
 pub(super) fn page() -> Made {
-    let mut roff = Roff::new();
-    let source = concat!("livestreamd ", env!("CARGO_PKG_VERSION"));
-    roff.control("TH", ["livestreamd.toml", "5", "", source, "livestreamd manual"]);
+    let mut roff = beginning("livestreamd.toml", "5");
     roff.control("SH", ["NAME"]);
     roff.text([roman("livestreamd.toml - the configuration of livestreamd")]);
     roff.control("SH", ["DESCRIPTION"]);
@@ -20,13 +20,13 @@ pub(super) fn page() -> Made {
     }
     roff.control("SH", ["SEE ALSO"]);
     roff.text([roman("livestreamd(1), livestreamd-check(1), livestreamd-run(1)")]);
-    ("livestreamd.toml.5".to_owned(), without_marks(&roff.render()))
+    let page = without_marks(&roff.render()).replace(MAY_BREAK, "\\:");
+    ("livestreamd.toml.5".to_owned(), page)
 }
 
 fn add(roff: &mut Roff, line: &str) {
     if let Some(heading) = line.strip_prefix("# ---- ") {
-        let heading = heading.trim_end_matches('-').trim_end().to_uppercase();
-        roff.control("SH", [heading.as_str()]);
+        roff.control("SH", [heading.trim_end_matches('-').trim_end()]);
     } else if let Some(prose) = line.strip_prefix("# ") {
         roff.text([roman(prose)]);
     } else if line.is_empty() || line == "#" {
@@ -35,6 +35,7 @@ fn add(roff: &mut Roff, line: &str) {
         // A long line of prose may stand behind a setting; it breaks where there is room.
         let (setting, prose) = line.split_once("  ").unwrap_or((line, ""));
         roff.control("RS", ["4"]);
+        let setting = setting.replace('/', &format!("/{MAY_BREAK}"));
         roff.text([bold(setting), roman(format!(" {}", prose.trim_start()).trim_end())]);
         roff.control("RE", []);
     }
