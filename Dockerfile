@@ -16,13 +16,12 @@ RUN apt-get update \
 # Always the same place, because paths get into the binary.
 WORKDIR /src
 COPY . .
-# Crates and objects are kept between builds, so that after a change of src/ only this crate is compiled. This crate always is: cargo goes
-# by times of modification, and a checkout of older sources would pass for built.
+# Crates and objects are kept between builds, so that after a change of src/ only this crate is compiled. This crate always is (touch):
+# cargo goes by times of modification, and a checkout of older sources would pass for built.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cargo fetch --locked \
- && cargo clean --offline --release --package livestreamd \
- && cargo build --offline --locked --release \
+    touch src/lib.rs src/main.rs \
+ && cargo build --locked --release \
  && install -D --strip target/release/livestreamd /out/usr/bin/livestreamd \
  && install -D --mode=0644 config/container.toml /out/etc/livestreamd/livestreamd.toml \
  && install -D --mode=0644 LICENSE /out/usr/share/doc/livestreamd/LICENSE
