@@ -7,22 +7,23 @@ ARG RUNTIME_IMAGE=debian:bookworm-slim
 
 # ---- build: the release, from sources alone ---------------------------------------------------------------------------------------
 FROM ${RUST_IMAGE} AS build
-# What librdkafka, OpenSSL and zstd are built with; all of it is in rust:*, and not in rust:*-slim. Not pinned: Debian's mirrors keep
+# What librdkafka, libcurl, OpenSSL and zstd are built with; most of it is in rust:*, and not in rust:*-slim. Not pinned: Debian's mirrors keep
 # no old versions, and the tag of the base image says which release it is.
 # hadolint ignore=DL3008
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates g++ make perl python3 \
+ && apt-get install --yes --no-install-recommends ca-certificates cmake g++ make perl python3 \
  && rm -rf /var/lib/apt/lists/*
-# Always the same place, because paths get into the binary.
 WORKDIR /src
 COPY . .
-# Crates and objects are kept between builds, so that after a change of src/ only this crate is compiled. This crate always is (touch):
-# cargo goes by times of modification, and a checkout of older sources would pass for built.
+# The program of a release, the same bytes as elsewhere (docs/supply-chain.md), what is linked, and its licences. Crates and objects are kept
+# between builds, so that after a change of src/ only livestreamd itself is compiled.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
-    --mount=type=cache,target=/src/target,sharing=locked \
-    touch src/lib.rs src/main.rs \
- && cargo build --locked --release \
- && install -D --strip target/release/livestreamd /out/usr/bin/livestreamd \
+    --mount=type=cache,target=/usr/src/livestreamd,sharing=locked \
+    cargo fetch --locked \
+ && packaging/release-build /built/livestreamd \
+ && packaging/sbom /out/usr/share/doc/livestreamd/livestreamd.cdx.json \
+ && packaging/licences /out/usr/share/doc/livestreamd/THIRD-PARTY-LICENCES \
+ && install -D --strip /built/livestreamd /out/usr/bin/livestreamd \
  && install -D --mode=0644 config/container.toml /out/etc/livestreamd/livestreamd.toml \
  && install -D --mode=0644 LICENSE /out/usr/share/doc/livestreamd/LICENSE
 

@@ -13,6 +13,8 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# The crates that are the way to something in C, and one that only bears such a name.
+BINDINGS = {"curl-sys", "libz-sys", "openssl-sys", "rdkafka-sys", "zstd-sys", "linux-raw-sys"}
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -129,6 +131,9 @@ def licence_files(directory):
 
 def from_c(crates, linked):
     """What is compiled from C into some crates. Each is entered as something that its crate needs."""
+    bindings = {name for name, _ in linked if name.endswith("-sys")}
+    if bindings != BINDINGS:
+        raise SystemExit(f"other crates bring C than packaging/linked.py knows: {sorted(bindings ^ BINDINGS)}")
 
     def add(needed_by, **what):
         part = Part(**what)
@@ -162,6 +167,14 @@ def from_c(crates, linked):
         "zstd-sys", name="zstd", version=release, licence="BSD-3-Clause OR GPL-2.0-only", purl=f"pkg:github/facebook/zstd@v{release}",
         home="https://github.com/facebook/zstd", cpe=cpe("facebook", "zstandard", release), texts=[directory / "zstd/LICENSE"],
         description="zstd in librdkafka; used under BSD-3-Clause",
+    )  # fmt: skip
+
+    version, directory = crates.named("curl-sys")
+    curl = directory / "curl"
+    release = first(r'#define LIBCURL_VERSION "([0-9.]+)', curl / "include/curl/curlver.h")
+    yield add(
+        "curl-sys", name="curl", version=release, licence="curl", purl=f"pkg:generic/curl@{release}", home="https://curl.se/libcurl",
+        cpe=cpe("haxx", "libcurl", release), texts=[curl / "COPYING"], description="libcurl: OAuth tokens for librdkafka",
     )  # fmt: skip
 
     version, directory = crates.named("rdkafka-sys")
