@@ -37,7 +37,8 @@ impl ExitCode {
             Self::NotReady => "The daemon answers, and is not ready (status).",
             Self::Usage => "The command line is wrong.",
             Self::Configuration => {
-                "The configuration is wrong, or a file that it names is missing. A restart does not help."
+                "The configuration is wrong, a file that it names is missing, or a newer version has used state_dir. A restart does not \
+                 help."
             }
         }
     }
