@@ -5,6 +5,7 @@ mod newer_state;
 mod reload;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -296,9 +297,12 @@ async fn keep_told(manager: ServiceManager, survey: SharedSurvey, board: Board) 
     loop {
         ticks.tick().await;
         drop(survey.lock().await);
-        let how = service_manager::line(&board.last().daemon);
-        manager.alive((how != told).then_some(&*how));
-        told = how;
+        let daemon = board.last().daemon;
+        // As with a look: a panic in it is a bug in what is shown.
+        let how = catch_unwind(|| service_manager::line(&daemon)).unwrap_or_default();
+        if manager.alive((how != told).then_some(&*how)) {
+            told = how;
+        }
     }
 }
 

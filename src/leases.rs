@@ -390,6 +390,10 @@ fn read_stored(path: &Path) -> io::Result<Stored> {
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    // A pipe would block.
+    if !path.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     let mut content = Vec::new();
     std::fs::File::open(path)?
         .take(MAX_BYTES + 1)

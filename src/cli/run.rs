@@ -42,6 +42,7 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
     let resets = match resets(&args.reset, &names) {
         Ok(resets) => resets,
         Err(fault) => {
+            manager.failed(&fault);
             tell(format_args!("livestreamd: {fault}"));
             return ExitCode::Usage;
         }

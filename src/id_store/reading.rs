@@ -87,6 +87,10 @@ pub(super) fn read_file(
 
 /// What a file begins with.
 pub(super) fn header_of(path: &Path) -> io::Result<Header> {
+    // A pipe would block.
+    if !path.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     first_piece(&File::open(path)?)
 }
 

@@ -2,7 +2,6 @@
 //!
 //! Only `check --connect` does that. It decides nothing: whom producers trust is librdkafka's to say.
 
-use std::io;
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +16,8 @@ use crate::upstream::of_their_certificate;
 
 /// For the connect, and again for each word of the handshake.
 const LIMIT: Duration = Duration::from_secs(5);
+/// So many words at the most: a handshake takes a few, and somebody who drips bytes must not hold us for hours.
+const MOST_READS: usize = 32;
 
 /// What is wrong with the certificate of the broker at `host:port`, in words that say what to mend; nothing if we see no fault in it.
 /// Blocks.
@@ -36,14 +37,22 @@ pub(super) fn why_not_trusted(broker: &str, settings: &KafkaSettings) -> Option<
         .find_map(|address| TcpStream::connect_timeout(&address, LIMIT).ok())?;
     tcp.set_read_timeout(Some(LIMIT)).ok()?;
     tcp.set_write_timeout(Some(LIMIT)).ok()?;
-    match tls.complete_io(&mut tcp) {
-        Ok(_) => None,
-        Err(error) => told(&error),
+    for _ in 0..MOST_READS {
+        while tls.wants_write() {
+            tls.write_tls(&mut tcp).ok()?;
+        }
+        if !tls.is_handshaking() || tls.read_tls(&mut tcp).ok()? == 0 {
+            return None;
+        }
+        if let Err(error) = tls.process_new_packets() {
+            return told(&error);
+        }
     }
+    None
 }
 
-fn told(error: &io::Error) -> Option<String> {
-    if let Error::InvalidCertificate(fault) = error.get_ref()?.downcast_ref::<Error>()? {
+fn told(error: &Error) -> Option<String> {
+    if let Error::InvalidCertificate(fault) = error {
         Some(of_their_certificate(fault, "ssl.ca.location in kafka.properties"))
     } else {
         None

@@ -6,13 +6,14 @@ use std::time::Duration;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer as _, ProducerContext};
-use rdkafka::{ClientContext, producer::DeliveryResult};
+use rdkafka::{ClientConfig, ClientContext, producer::DeliveryResult};
 use thiserror::Error;
 
 use super::certificate::why_not_trusted;
 use super::config::{PropertyFault, client_config};
 use super::producer::ProducerError;
 use super::refusal::{advice, untrusted_broker};
+use super::said::Said;
 use crate::settings::KafkaSettings;
 
 /// A cluster that answered.
@@ -56,7 +57,7 @@ pub enum MetadataError {
 pub fn metadata(settings: &KafkaSettings, topics: &[&str], timeout: Duration) -> Result<ClusterInfo, MetadataError> {
     let config = client_config(settings).map_err(|faults: Vec<PropertyFault>| ProducerError::Properties(faults))?;
     let client: BaseProducer<LastWord> = config
-        .create_with_context(LastWord::default())
+        .create_with_context(LastWord::of(&config))
         .map_err(|error| ProducerError::Refused(error.to_string()))?;
     // All topics rather than each by its name: asking for a missing one by name may create it.
     let found = client.client().fetch_metadata(None, timeout).map_err(|error| {
@@ -82,7 +83,12 @@ pub fn metadata(settings: &KafkaSettings, topics: &[&str], timeout: Duration) ->
     Ok(ClusterInfo {
         brokers: brokers
             .iter()
-            .map(|broker| format!("{}:{}", broker.host(), broker.port()))
+            .map(|broker| {
+                client
+                    .context()
+                    .said
+                    .shown(&format!("{}:{}", broker.host(), broker.port()))
+            })
             .collect(),
         topics: topics
             .iter()
@@ -106,7 +112,7 @@ pub fn try_out(settings: &KafkaSettings) -> Result<(), ProducerError> {
         config.set("security.protocol", "ssl");
     }
     config
-        .create_with_context::<_, BaseProducer<LastWord>>(LastWord::default())
+        .create_with_context::<_, BaseProducer<LastWord>>(LastWord::of(&config))
         .map_err(|error| ProducerError::Refused(error.to_string()))?;
     Ok(())
 }
@@ -129,8 +135,10 @@ fn after_a_line(advice: Option<&str>) -> String {
 }
 
 /// Keeps the last thing that librdkafka complained about.
-#[derive(Default)]
-struct LastWord(Mutex<Complaints>);
+struct LastWord {
+    said: Said,
+    complaints: Mutex<Complaints>,
+}
 
 #[derive(Default)]
 struct Complaints {
@@ -143,6 +151,13 @@ struct Complaints {
 }
 
 impl LastWord {
+    fn of(config: &ClientConfig) -> Self {
+        Self {
+            said: Said::to(config),
+            complaints: Mutex::default(),
+        }
+    }
+
     /// What says most.
     fn take(&self) -> Option<String> {
         let Complaints { error, line, down } = std::mem::take(&mut *self.complaints());
@@ -150,7 +165,7 @@ impl LastWord {
     }
 
     fn complaints(&self) -> MutexGuard<'_, Complaints> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.complaints.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -160,16 +175,16 @@ impl ClientContext for LastWord {
         // It tells at level info of a port that speaks something else.
         if !matches!(level, RDKafkaLogLevel::Debug) {
             let text = text.split_once("]: ").map_or(text, |(_thread, text)| text);
-            self.complaints().line = Some(text.to_owned());
+            self.complaints().line = Some(self.said.shown(text));
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         let mut complaints = self.complaints();
         if error.rdkafka_error_code() == Some(rdkafka::error::RDKafkaErrorCode::AllBrokersDown) {
-            complaints.down = Some(reason.to_owned());
+            complaints.down = Some(self.said.shown(reason));
         } else {
-            complaints.error = Some(reason.to_owned());
+            complaints.error = Some(self.said.shown(reason));
         }
     }
 }

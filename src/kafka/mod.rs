@@ -18,6 +18,7 @@
 //! | [`repeats`] | which hits were there before |
 //! | [`forwarder`] | [`forward`]: tails a journal into Kafka, and keeps in the quarantine what is too large for it |
 //! | [`refusal`] | what librdkafka's words about a login or a handshake mean, and what to do |
+//! | `said` | what librdkafka says, made fit to be shown |
 //! | `certificate` | why the certificate of a broker is not trusted |
 //! | [`metadata`] | what `check` asks of librdkafka and of a cluster |
 //!
@@ -38,6 +39,7 @@ pub mod producer;
 pub mod refusal;
 pub mod repeats;
 mod reports;
+mod said;
 pub mod statistics;
 mod trouble;
 mod watchdog;

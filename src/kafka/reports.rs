@@ -46,6 +46,7 @@ impl ClientContext for Reports {
             debug!(target: "librdkafka", facility, "{text}");
             return;
         }
+        let text = &*self.shared.said.shown(text);
         let Some(repeated) = self.shared.digest.note(text) else {
             return;
         };
@@ -67,6 +68,7 @@ impl ClientContext for Reports {
 
     /// Never told apart here whether it is fatal: librdkafka gives the code of what is behind it. The poll thread asks.
     fn error(&self, _: KafkaError, reason: &str) {
+        let reason = &*self.shared.said.shown(reason);
         if !self.shared.digest.is_known(reason)
             && let Some(repeated) = self.shared.digest.note(reason)
         {

@@ -93,6 +93,11 @@ pub(super) fn named_by(
     if text.is_empty() || (holds == Holds::Authorities && text == PROBE) {
         return Ok(as_it_is(text));
     }
+    // Somebody who took it for the property that ends in .pem has put a key here.
+    if text.chars().any(char::is_control) {
+        let problem = "is no name of a file; what is in a file itself goes into the property that ends in .pem";
+        return Err(report.fault(place, None, problem));
+    }
     let path = locate(place, &text, around, report)?;
     let located = path.display().to_string();
     if holds == Holds::Authorities && path.is_dir() {
@@ -102,6 +107,10 @@ pub(super) fn named_by(
         let problem = format!("{} cannot be read: {error}", path.display());
         report.fault(place, Some(quoted(&text)), problem)
     })?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        let problem = format!("{} is larger than {MAX_FILE_BYTES} bytes", path.display());
+        return Err(report.fault(place, Some(quoted(&text)), problem));
+    }
     match holds {
         Holds::Secret => warn_if_open(place, &path, report),
         Holds::Authorities | Holds::Certificate => {
@@ -130,7 +139,16 @@ pub(super) fn content(
         let problem = "names a file by itself; set it in [kafka.properties]";
         return Err(report.fault(place, Some(quoted(text)), problem));
     }
-    let path = locate(place, text, around, report)?;
+    // Where the secret itself was put in the place of its file's name, it is not repeated.
+    let path = if is_secret(canonical(name)) {
+        secret::locate(text, around.credentials_directory.as_deref(), &around.base_dir).map_err(|_| {
+            let problem = "there is no file of the name that stands here, neither in $CREDENTIALS_DIRECTORY nor beside the configuration; \
+                           create it, readable by the daemon alone";
+            report.fault(place, None, problem)
+        })?
+    } else {
+        locate(place, text, around, report)?
+    };
     if is_secret(canonical(name)) {
         warn_if_open(place, &path, report);
     }

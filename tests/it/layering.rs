@@ -61,7 +61,7 @@ const SIDEWAYS: &[(&str, &str, &str)] = &[
     (
         "kafka",
         "upstream",
-        "what is wrong with a certificate is told in the same words",
+        "what others say, and what is wrong with their certificates, is told in the same way",
     ),
     ("kafka", "quarantine", "what Kafka does not take whole is kept there"),
     ("demo", "app", "the demonstration runs the daemon"),

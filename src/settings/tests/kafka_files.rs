@@ -110,7 +110,7 @@ fn a_file_that_is_of_no_use_is_refused_with_its_key_and_without_its_content() {
         (
             "\"sasl.password\" = \"gone\"",
             "sasl.password",
-            "there is no such file (",
+            "there is no file of the name that stands here",
         ),
         ("\"sasl.password\" = \"empty\"", "sasl.password", "is empty"),
         ("\"sasl.password\" = \"lines\"", "sasl.password", "alone, on one line"),

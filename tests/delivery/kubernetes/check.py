@@ -18,6 +18,7 @@ import yaml
 
 REPOSITORY, BINARY = Path(sys.argv[1]), sys.argv[2]
 MANIFEST = REPOSITORY / "docs/kubernetes/livestreamd.yaml"
+SECRET = REPOSITORY / "docs/kubernetes/secret.example.yaml"
 README = REPOSITORY / "docs/kubernetes/README.md"
 # The oldest that the manifest promises, because of ReadWriteOncePod, and the newest whose schemas are installed.
 VERSIONS = ("1.29", "1.34")
@@ -211,6 +212,9 @@ def is_broken(rule, objects):
 
 def main():
     objects = list(yaml.safe_load_all(MANIFEST.read_text()))
+    if any(each["kind"] == "Secret" for each in objects):
+        raise SystemExit("an apply of the manifest must not put secrets back: docs/kubernetes/secret.example.yaml has them")
+    objects += yaml.safe_load_all(SECRET.read_text())
     for rule in RULES:
         rule(objects)
         print(f"ok  {rule.__name__}")
