@@ -21,12 +21,10 @@ pub(super) struct Said {
 impl Said {
     /// For a client of this configuration.
     pub(super) fn to(config: &ClientConfig) -> Self {
-        let secrets = config
-            .config_map()
-            .into_iter()
-            .filter(|(name, _)| is_secret_property(name));
+        // The map is good for names alone: it hides the values of some.
+        let names = config.config_map().into_keys().filter(|name| is_secret_property(name));
         Self {
-            secrets: secrets.map(|(_, value)| value.to_owned()).collect(),
+            secrets: names.filter_map(|name| config.get(name)).map(str::to_owned).collect(),
         }
     }
 
