@@ -11,7 +11,7 @@ FROM ${RUST_IMAGE} AS build
 # no old versions, and the tag of the base image says which release it is.
 # hadolint ignore=DL3008
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates cmake g++ make perl python3 \
+ && apt-get install --yes --no-install-recommends ca-certificates cmake g++ make perl pkg-config python3 \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
