@@ -1,9 +1,11 @@
 //! The daemon put together: state directory, journals, producer, supervisor, admin server; and taken apart in the opposite order. While it
 //! runs, it may be given another configuration ([`reload`]).
 
+mod newer_state;
 mod reload;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +15,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
+
+pub use newer_state::{NewerState, refuse_newer_state};
 
 use crate::admin::{self, Admin};
 use crate::clock::{Clock, SystemClock};
@@ -73,7 +77,8 @@ impl<C: Connector> Daemon<C> {
     /// Locks the state directory, opens the journals, makes the producer, and starts all streams. It is the same after a crash.
     ///
     /// # Errors
-    /// If the state directory cannot be used or is in use, a journal cannot be opened, or librdkafka refuses a property.
+    /// If the state directory cannot be used or is in use, something in it is too new ([`NewerState`]), a journal cannot be opened, or
+    /// librdkafka refuses a property.
     pub async fn start(settings: Settings, connector: C) -> anyhow::Result<Self> {
         Self::start_for(ServiceManager::none(), settings, connector, BTreeMap::new()).await
     }
@@ -90,6 +95,11 @@ impl<C: Connector> Daemon<C> {
         resets: BTreeMap<String, ResetTo>,
     ) -> anyhow::Result<Self> {
         let state_dir = StateDir::lock(&settings.state_dir)?;
+        {
+            let (path, streams) = (state_dir.path().to_owned(), settings.streams.clone());
+            let refuse = move || refuse_newer_state(&path, &streams);
+            tokio::task::spawn_blocking(refuse).await??;
+        }
         // Before anything goes out: a daemon that nobody could look into should not have begun.
         let listener = admin::Listener::bind(&settings.admin).await?;
         let page = listener.as_ref().map_or("off".to_owned(), admin::Listener::url);
@@ -287,9 +297,12 @@ async fn keep_told(manager: ServiceManager, survey: SharedSurvey, board: Board) 
     loop {
         ticks.tick().await;
         drop(survey.lock().await);
-        let how = service_manager::line(&board.last().daemon);
-        manager.alive((how != told).then_some(&*how));
-        told = how;
+        let daemon = board.last().daemon;
+        // As with a look: a panic in it is a bug in what is shown.
+        let how = catch_unwind(|| service_manager::line(&daemon)).unwrap_or_default();
+        if manager.alive((how != told).then_some(&*how)) {
+            told = how;
+        }
     }
 }
 

@@ -15,8 +15,33 @@ pub enum ExitCode {
     NotReady = 3,
     /// The command line is wrong.
     Usage = 64,
-    /// The configuration is wrong, or a file that it names is missing.
+    /// The configuration is wrong, a file that it names is missing, or `state_dir` was used by a newer version.
     Configuration = 78,
+}
+
+impl ExitCode {
+    /// All of them, by number.
+    pub const ALL: [Self; 5] = [
+        Self::Ok,
+        Self::Failure,
+        Self::NotReady,
+        Self::Usage,
+        Self::Configuration,
+    ];
+
+    /// What it tells whoever started the command, as the manual page has it.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Ok => "Fine.",
+            Self::Failure => "Anything that has no code of its own. A restart may help.",
+            Self::NotReady => "The daemon answers, and is not ready (status).",
+            Self::Usage => "The command line is wrong.",
+            Self::Configuration => {
+                "The configuration is wrong, a file that it names is missing, or a newer version has used state_dir. A restart does not \
+                 help."
+            }
+        }
+    }
 }
 
 impl From<ExitCode> for std::process::ExitCode {
@@ -31,14 +56,7 @@ mod tests {
 
     #[test]
     fn the_codes_are_those_that_service_units_rely_on() {
-        let codes = [
-            ExitCode::Ok,
-            ExitCode::Failure,
-            ExitCode::NotReady,
-            ExitCode::Usage,
-            ExitCode::Configuration,
-        ]
-        .map(|code| code as u8);
+        let codes = ExitCode::ALL.map(|code| code as u8);
         assert_eq!(codes, [0, 1, 3, 64, 78]);
     }
 }

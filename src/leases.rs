@@ -13,7 +13,8 @@
 //!
 //! `not_before` and `boottime` (when it was written) are milliseconds since the boot that `boot_id` names; `wall` is for people.
 //! `last_alive` (when a connection last lived, if one ever did) and the file's time of modification are for gap reports ([`trace`]).
-//! A file that cannot be read, or is of a newer version, asks for a whole cooldown.
+//! A file that cannot be read asks for a whole cooldown. One of a newer version, whose JSON has a larger `version` and may have any other
+//! fields, is refused ([`newer`]): it is never written over, so nothing connects by it.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -31,7 +32,7 @@ use crate::lifecycle::lease::{Found, FoundLease};
 use crate::lifecycle::life::{Stamp, Trace};
 use crate::lifecycle::{BootId, Lease, Moment, Phase, ResetDone};
 use crate::settings::canonical_url;
-use crate::state_dir::{make_private_dir, write_durably};
+use crate::state_dir::{TooNew, make_private_dir, write_durably};
 use trace::StoredStamp;
 
 pub mod trace;
@@ -39,6 +40,10 @@ pub mod trace;
 const VERSION: u32 = 1;
 /// A lease is a few hundred bytes; what is longer is not one.
 const MAX_BYTES: u64 = 64 * 1024;
+
+/// What may be done about a lease that is too new, besides running what wrote it.
+const OTHERWISE: &str = "move the file away after the newer one has been stopped for longer than its longest wait (long_retry, Retry-After): a \
+                         connect without its lease may come too early";
 
 /// Whose lease: a slot of a stream's URL, however that is spelled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -125,7 +130,7 @@ pub struct Claim {
 impl LeaseDir {
     /// Opens `state_dir/leases`, and makes it if it is missing.
     pub fn open(state_dir: &Path, clock: Arc<dyn Clock>) -> io::Result<Self> {
-        let dir = state_dir.join("leases");
+        let dir = dir_in(state_dir);
         make_private_dir(&dir)?;
         Ok(Self {
             dir,
@@ -219,6 +224,12 @@ impl LeaseDir {
             if number < *landed {
                 return Err(io::Error::other("a later write of the same lease came first"));
             }
+            // What we have written ourselves need not be looked at.
+            if *landed == 0
+                && let Some(newer) = newer_at(&path)
+            {
+                return Err(io::Error::other(newer));
+            }
             *landed = number;
             write_durably(&path, &content)
         }
@@ -227,6 +238,31 @@ impl LeaseDir {
     fn landed(&self, key: &LeaseKey) -> Arc<Mutex<u64>> {
         lock(&self.landed).entry(key.clone()).or_default().clone()
     }
+}
+
+/// The lease of `key`, if a newer livestreamd has written it. Blocks on the disk; one that cannot be read is none of a newer one.
+pub fn newer(state_dir: &Path, key: &LeaseKey) -> Option<TooNew> {
+    newer_at(&dir_in(state_dir).join(key.file_name()))
+}
+
+fn dir_in(state_dir: &Path) -> PathBuf {
+    state_dir.join("leases")
+}
+
+/// What a lease of any version says.
+#[derive(Deserialize)]
+struct OfAnyVersion {
+    version: u32,
+}
+
+fn newer_at(path: &Path) -> Option<TooNew> {
+    let OfAnyVersion { version } = serde_json::from_slice(&read_bounded(path).ok()?).ok()?;
+    (version > VERSION).then(|| TooNew {
+        file: path.to_owned(),
+        found: version,
+        known: VERSION,
+        otherwise: OTHERWISE,
+    })
 }
 
 #[derive(Serialize, Deserialize)]
@@ -321,6 +357,10 @@ impl Stored {
 }
 
 fn read(path: &Path, key: &LeaseKey) -> Remembered {
+    if let Some(error) = newer_at(path) {
+        tracing::error!(%error, "lease of a newer version: it is not written over, so this slot does not connect");
+        return Remembered::only(Found::Unreadable);
+    }
     let stored = match read_stored(path) {
         Ok(stored) => stored,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Remembered::only(Found::Nothing),
@@ -350,6 +390,10 @@ fn read_stored(path: &Path) -> io::Result<Stored> {
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    // A pipe would block.
+    if !path.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     let mut content = Vec::new();
     std::fs::File::open(path)?
         .take(MAX_BYTES + 1)
@@ -555,6 +599,43 @@ mod tests {
                 "{}",
                 &bad[..bad.len().min(200)]
             );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lease_of_a_newer_version_is_never_written_over_and_gives_no_permit() {
+        let dir = tempfile::tempdir().unwrap();
+        let (key, lease) = (
+            key(WEB, 0),
+            Lease {
+                phase: Phase::Closed,
+                not_before: Moment::default(),
+                failures: 0,
+            },
+        );
+        leases(dir.path()).store(&key, lease).await.unwrap();
+        assert_eq!(newer(dir.path(), &key), None);
+        let path = dir.path().join("leases").join(key.file_name());
+        // Its other fields may be any.
+        for text in [r#"{"version":2,"until":[7]}"#.to_owned(), {
+            let good = std::fs::read_to_string(&path).unwrap();
+            good.replace("\"version\":1", "\"version\":2")
+        }] {
+            std::fs::write(&path, &text).unwrap();
+            let found = newer(dir.path(), &key).unwrap();
+            assert_eq!((&found.file, found.found, found.known), (&path, 2, VERSION));
+            let leases = leases(dir.path());
+            assert_eq!(leases.find(&key).await.lease, Found::Unreadable);
+            let open = Lease {
+                phase: Phase::Connecting,
+                ..lease
+            };
+            // The second as well as the first.
+            for _ in 0..2 {
+                let refused = leases.store_open(&key, open).await.unwrap_err().to_string();
+                assert!(refused.contains("is of version 2"), "{refused}");
+            }
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         }
     }
 

@@ -5,6 +5,10 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+mod too_new;
+
+pub use too_new::TooNew;
+
 /// The mode of directories: they hold hits and URLs, nobody else's business.
 pub const PRIVATE_DIR: u32 = 0o700;
 /// The mode of files, likewise.

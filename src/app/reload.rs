@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{Daemon, open_journal};
+use super::{Daemon, open_journal, refuse_newer_state};
 use crate::journal::Journal;
 use crate::settings::{Changes, Loaded, StreamChange};
 use crate::status::LastReload;
@@ -113,10 +113,12 @@ impl<C: Connector> Daemon<C> {
                 ));
                 continue;
             }
-            let (journals, name) = (self.journals.clone(), stream.name.clone());
+            let (journals, state_dir) = (self.journals.clone(), self.settings.state_dir.clone());
+            let added = stream.clone();
             let journal = tokio::task::spawn_blocking(move || {
-                let journal = open_journal(&journals, &name);
-                journal.map_err(|error| error.to_string())
+                refuse_newer_state(&state_dir, [&*added]).map_err(|newer| newer.to_string())?;
+                let journal = open_journal(&journals, &added.name);
+                journal.map_err(|error| format!("its journal cannot be opened: {error}"))
             });
             match journal.await.unwrap_or_else(|failed| Err(failed.to_string())) {
                 Ok(journal) => {
@@ -127,9 +129,9 @@ impl<C: Connector> Daemon<C> {
                     tracing::error!(
                         stream,
                         error,
-                        "the stream is not added: its journal cannot be opened; see to it, and reload again"
+                        "the stream is not added: what is kept of it cannot be used; see to it, and reload again"
                     );
-                    faults.push(format!("streams.{stream}: its journal cannot be opened: {error}"));
+                    faults.push(format!("streams.{stream}: {error}"));
                 }
             }
         }

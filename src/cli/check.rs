@@ -5,8 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::missing_topics;
 use super::output::{answer, failure, tell};
 use super::{ConfigArgs, block_on, load_or_explain};
+use crate::app::refuse_newer_state;
 use crate::exit_code::ExitCode;
 use crate::kafka::metadata;
 use crate::settings::{Credential, Loaded, Settings, summary};
@@ -40,6 +42,11 @@ fn checked(args: &CheckArgs) -> Result<usize, ExitCode> {
     for warning in &warnings {
         tell(format_args!("warning: {warning}"));
     }
+    // Where it may be read: what a start would refuse, before somebody goes back to this version.
+    refuse_newer_state(&settings.state_dir, &settings.streams).map_err(|newer| {
+        tell(format_args!("livestreamd: {newer}"));
+        ExitCode::Configuration
+    })?;
     answer(summary(&settings))?;
     for line in settings.tls.contents() {
         answer(line)?;
@@ -75,14 +82,17 @@ async fn connect(settings: &Settings) -> Result<usize, ExitCode> {
     match asked.map_err(|error| failure(&error))? {
         Ok(cluster) => {
             answer(format_args!("ok     kafka.brokers: {}", cluster.brokers.join(", ")))?;
-            for topic in cluster.topics {
-                let name = topic.name;
+            for topic in &cluster.topics {
+                let name = &topic.name;
                 match topic.partitions {
                     Some(partitions) => answer(format_args!("ok     topic {name}: {partitions} partitions"))?,
                     None => answer(format_args!(
-                        "note   topic {name}: not there, or not to be seen; make it, unless the brokers make topics by themselves"
+                        "note   topic {name}: not there, or not to be seen by this account"
                     ))?,
                 }
+            }
+            for line in missing_topics::how_to_make(settings, &cluster) {
+                answer(line)?;
             }
         }
         Err(error) => {

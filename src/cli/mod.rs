@@ -10,8 +10,9 @@
 //! | [`status`] | how the running daemon is, in one table; a health check |
 //! | [`top`] | the same, live |
 //! | [`journal`] | a look into journals on disk, and what to do with one that nobody forwards any more |
+//! | [`generate`] | manual pages and completions, for packages |
 //!
-//! [`admin`] asks the running daemon, and [`shown`] is what `status` and `top` show of its answer. [`reset`] reads what `run --reset` wishes, [`output`] is what they talk to people by, and [`signals`] how people tell them to end.
+//! [`admin`] asks the running daemon, and [`shown`] is what `status` and `top` show of its answer. [`reset`] reads what `run --reset` wishes, [`missing_topics`] says how to make what `check` has not found, [`output`] is what they talk to people by, and [`signals`] how people tell them to end.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -28,7 +29,9 @@ mod admin;
 mod check;
 mod demo;
 mod explain;
+mod generate;
 mod journal;
+mod missing_topics;
 mod output;
 mod reset;
 mod run;
@@ -51,8 +54,8 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 fine, 3 not ready (status), 64 wrong usage, 78 wrong configuration (restarting does not help),
-1 anything else.
+Exit codes: 0 fine, 3 not ready (status), 64 wrong usage, 78 wrong configuration, or a state_dir that a newer
+version has used (restarting does not help), 1 anything else.
 Every configuration key can be set in the environment: LIVESTREAMD__SECTION__KEY. HTTPS_PROXY, ALL_PROXY and
 NO_PROXY are honoured too.";
 
@@ -87,6 +90,9 @@ enum Command {
     /// and may be used while the daemon runs.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
+    /// Write what a package ships beside the program: manual pages, completions
+    #[command(subcommand, hide = true)]
+    Generate(generate::GenerateCommand),
 }
 
 /// Where the configuration is.
@@ -120,6 +126,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Status(args) => status::status(&args),
         Command::Top(args) => top::top(&args),
         Command::Journal(command) => journal::journal(command),
+        Command::Generate(command) => generate::generate(&command),
     }
 }
 

@@ -6,7 +6,7 @@ use super::output::{failure, tell};
 use super::reset::{Wish, resets};
 use super::signals::Asked;
 use super::{ConfigArgs, block_on, load_or_explain, signals};
-use crate::app::{Daemon, Ended};
+use crate::app::{Daemon, Ended, NewerState};
 use crate::exit_code::ExitCode;
 use crate::kafka::try_out;
 use crate::service_manager::ServiceManager;
@@ -42,6 +42,7 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
     let resets = match resets(&args.reset, &names) {
         Ok(resets) => resets,
         Err(fault) => {
+            manager.failed(&fault);
             tell(format_args!("livestreamd: {fault}"));
             return ExitCode::Usage;
         }
@@ -72,9 +73,12 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
         Ok(Ok(Ended { durable: true, .. })) => ExitCode::Ok,
         Ok(Ok(Ended { durable: false, .. })) => ExitCode::Failure,
         Ok(Err(error)) => {
+            // A restart would end in the same way.
+            let is_for_a_person = error.is::<NewerState>();
             let error = format!("{error:#}");
             manager.failed(&error);
-            failure(&error)
+            let code = failure(&error);
+            if is_for_a_person { ExitCode::Configuration } else { code }
         }
         Err(code) => code,
     }

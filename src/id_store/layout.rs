@@ -6,6 +6,9 @@
 //! entry    | id high| id low | hash  | position | received_ms | XXH3 of what is before |
 //! ```
 //!
+//! The header has its length, magic, version and checksum where they are in every version to come, so that a newer file can be told from
+//! a damaged one.
+//!
 //! Constraints: all pieces have one length, so that a damaged one costs itself and never hides where the next begins; a file may
 //! end anywhere; a piece of zeros, which a power loss may leave, is not valid.
 
@@ -17,7 +20,7 @@ use crate::dedup::Entry;
 pub(super) const PIECE_BYTES: usize = 48;
 const SUM_AT: usize = PIECE_BYTES - 8;
 
-/// The format that is written, and the only one so far.
+/// The format that is written. This one and all before it are read; it is the only one so far.
 pub(super) const VERSION: u32 = 1;
 const MAGIC: [u8; 8] = *b"livestid";
 
@@ -43,10 +46,10 @@ pub(super) fn header() -> Piece {
     piece
 }
 
-/// Reads a header. A newer one may be summed in another way, so its magic and version are enough.
+/// Reads a header.
 pub(super) fn read_header(piece: &Piece) -> Header {
     let version = number(piece, 8) as u32;
-    if piece[..8] != MAGIC {
+    if piece[..8] != MAGIC || number(piece, SUM_AT) != sum(piece) {
         Header::Unreadable
     } else if version > VERSION {
         Header::Newer(version)
@@ -55,6 +58,16 @@ pub(super) fn read_header(piece: &Piece) -> Header {
     } else {
         Header::Unreadable
     }
+}
+
+/// A header as a later livestreamd may write it.
+#[cfg(test)]
+pub(super) fn header_of_version(version: u32) -> Piece {
+    let mut piece = header();
+    piece[8..12].copy_from_slice(&version.to_le_bytes());
+    piece[16] = 1;
+    seal(&mut piece);
+    piece
 }
 
 pub(super) fn encode(entry: &Entry) -> Piece {
@@ -129,9 +142,16 @@ mod tests {
     #[test]
     fn a_header_tells_its_version() {
         assert_eq!(read_header(&header()), Header::Known);
-        let mut newer = header();
-        newer[8] = 2;
-        assert_eq!(read_header(&newer), Header::Newer(2));
+        assert_eq!(read_header(&header_of_version(2)), Header::Newer(2));
+        assert_eq!(read_header(&header_of_version(u32::MAX)), Header::Newer(u32::MAX));
+        assert_eq!(
+            read_header(&header_of_version(0)),
+            Header::Unreadable,
+            "nobody writes that"
+        );
+        let mut flipped = header();
+        flipped[8] = 2;
+        assert_eq!(read_header(&flipped), Header::Unreadable);
         let mut damaged = header();
         damaged[20] = 1;
         assert_eq!(read_header(&damaged), Header::Unreadable);

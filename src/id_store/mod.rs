@@ -14,8 +14,9 @@
 //!
 //! What it costs when things go wrong: kill -9 costs nothing, the kernel has the bytes. A power loss may cost the ids since the last
 //! sync, damage on disk those that it hits, a full disk those that find no room: copies of their hits are then forwarded as
-//! duplicates, if any come. Nothing that happens to these files makes the daemon drop a hit, and nothing in them is worth a stop:
-//! files that a newer livestreamd wrote are reported and begun anew.
+//! duplicates, if any come. Nothing that happens to these files makes the daemon drop a hit.
+//!
+//! Files that a newer livestreamd wrote stay as they are ([`newer`]): neither opened, nor begun anew, nor forgotten.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -27,15 +28,17 @@ use thiserror::Error;
 
 use crate::dedup::{Entry, Limits};
 use crate::journal::Position;
-use crate::state_dir::make_private_dir;
-use layout::{PIECE_BYTES, encode, header};
-use reading::{Kept, last_received_ms, read_file};
+use crate::state_dir::{TooNew, make_private_dir};
+use layout::{Header, PIECE_BYTES, VERSION, encode, header};
+use reading::{Kept, header_of, last_received_ms, read_file};
 
 mod layout;
 mod reading;
 
 const CURRENT: &str = "ids.current";
 const PREVIOUS: &str = "ids.previous";
+/// What may be done about ids that are too new, besides running what wrote them.
+const OTHERWISE: &str = "move the file away: copies of hits that were delivered may then be forwarded, if any come";
 /// Ids belong to hits: nobody else's business.
 const PRIVATE_FILE: u32 = 0o600;
 
@@ -63,8 +66,6 @@ pub struct Found {
     pub damaged: u64,
     /// Bytes after the last whole entry.
     pub torn_bytes: u64,
-    /// The version of a file that a newer livestreamd wrote: it is not read, and is begun anew.
-    pub newer_version: Option<u32>,
 }
 
 /// The files of one stream. Its calls block on the disk, as a write does.
@@ -90,6 +91,9 @@ struct Current {
 impl IdStore {
     /// Opens the ids of a stream, makes its directory if it is missing, and gives `remember` every entry that is still good, oldest
     /// first. What is not good is off the disk, durably, when this returns.
+    ///
+    /// # Errors
+    /// Those of the disk; and files that are too new, of which nothing is touched.
     pub fn open(
         state_dir: &Path,
         stream: &str,
@@ -97,6 +101,7 @@ impl IdStore {
         cursor: Position,
         mut remember: impl FnMut(Entry),
     ) -> Result<(Self, Found), IdStoreError> {
+        refuse_newer(state_dir, stream)?;
         let dir = dir_of(state_dir, stream);
         at(&dir, make_private_dir(&dir))?;
         let (previous, current) = (dir.join(PREVIOUS), dir.join(CURRENT));
@@ -205,11 +210,39 @@ impl Current {
 
 /// Forgets the ids of a stream. To be called when its hits go out without being asked about: a file that missed some of what the
 /// cursor passed could name positions that were used again since.
+///
+/// # Errors
+/// Those of the disk; and files that are too new, which stay.
 pub fn forget(state_dir: &Path, stream: &str) -> Result<(), IdStoreError> {
+    refuse_newer(state_dir, stream)?;
     let dir = dir_of(state_dir, stream);
     match fs::remove_dir_all(&dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => at(&dir, Err(error)),
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The first file of the stream's ids that only a newer livestreamd reads. Blocks on the disk. What cannot be read is none.
+pub fn newer(state_dir: &Path, stream: &str) -> Option<TooNew> {
+    let dir = dir_of(state_dir, stream);
+    [CURRENT, PREVIOUS].into_iter().find_map(|name| {
+        let file = dir.join(name);
+        match header_of(&file).ok()? {
+            Header::Newer(found) => Some(TooNew {
+                file,
+                found,
+                known: VERSION,
+                otherwise: OTHERWISE,
+            }),
+            Header::Known | Header::Unreadable => None,
+        }
+    })
+}
+
+fn refuse_newer(state_dir: &Path, stream: &str) -> Result<(), IdStoreError> {
+    match newer(state_dir, stream) {
+        Some(newer) => at(&newer.file.clone(), Err(io::Error::other(newer))),
+        None => Ok(()),
     }
 }
 

@@ -47,17 +47,9 @@ pub(super) fn read_file(
         Err(error) => return Err(error),
     };
     let length = file.metadata()?.len();
-    let mut first = [0; PIECE_BYTES];
-    let header = match read_up_to(&file, &mut first, 0)? {
-        PIECE_BYTES => read_header(&first),
-        _ => Header::Unreadable,
-    };
-    match header {
+    match first_piece(&file)? {
         Header::Known => {}
-        Header::Newer(version) => {
-            found.newer_version = Some(version);
-            return fs::remove_file(path).map(|()| None);
-        }
+        Header::Newer(version) => return Err(io::Error::other(format!("it is of the newer version {version}"))),
         Header::Unreadable => {
             found.damaged += 1;
             return fs::remove_file(path).map(|()| None);
@@ -91,6 +83,23 @@ pub(super) fn read_file(
     // What an earlier daemon wrote may not be durable yet, and what this one has cut must be.
     read.file.sync_all()?;
     Ok(Some(read))
+}
+
+/// What a file begins with.
+pub(super) fn header_of(path: &Path) -> io::Result<Header> {
+    // A pipe would block.
+    if !path.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    first_piece(&File::open(path)?)
+}
+
+fn first_piece(file: &File) -> io::Result<Header> {
+    let mut first = [0; PIECE_BYTES];
+    Ok(match read_up_to(file, &mut first, 0)? {
+        PIECE_BYTES => read_header(&first),
+        _ => Header::Unreadable,
+    })
 }
 
 fn staying(

@@ -182,13 +182,37 @@ fn a_damaged_entry_costs_itself_alone() {
 }
 
 #[test]
-fn a_file_of_a_newer_version_is_reported_and_begun_anew() {
+fn a_file_of_a_newer_version_is_refused_and_neither_it_nor_the_other_is_touched() {
+    for name in [CURRENT, PREVIOUS] {
+        let dir = scratch();
+        open(&dir, BEYOND_ALL).0.append(&entries(0..70)).unwrap();
+        assert_eq!(newer(dir.path(), "web"), None);
+        let file = OpenOptions::new().write(true).open(path(&dir, name)).unwrap();
+        file.write_all_at(&layout::header_of_version(9), 0).unwrap();
+        let bytes = || [CURRENT, PREVIOUS].map(|name| fs::read(path(&dir, name)).unwrap());
+        let before = bytes();
+        let found = newer(dir.path(), "web").unwrap();
+        assert_eq!((&found.file, found.found, found.known), (&path(&dir, name), 9, VERSION));
+        // At a cursor at which nothing of either file would stay.
+        let opened = IdStore::open(dir.path(), "web", LIMITS, Position(0), |_| {
+            panic!("nothing is given out")
+        });
+        let refused = opened.unwrap_err().to_string();
+        assert!(refused.contains(name) && refused.contains("version 9"), "{refused}");
+        forget(dir.path(), "web").unwrap_err();
+        assert_eq!(bytes(), before);
+    }
+}
+
+#[test]
+fn a_damaged_version_is_damage_and_no_newer_version() {
     let dir = scratch();
     open(&dir, BEYOND_ALL).0.append(&entries(0..70)).unwrap();
     let file = OpenOptions::new().write(true).open(path(&dir, CURRENT)).unwrap();
     file.write_all_at(&[9], 8).unwrap();
+    assert_eq!(newer(dir.path(), "web"), None);
     let (mut store, found, given) = open(&dir, BEYOND_ALL);
-    assert_eq!((given, found.newer_version), (entries(0..50), Some(9)));
+    assert_eq!((given, found.damaged), (entries(0..50), 1));
     store.append(&entries(70..71)).unwrap();
     assert_eq!(open(&dir, BEYOND_ALL).2, [entries(0..50), entries(70..71)].concat());
 }
@@ -345,7 +369,7 @@ proptest! {
         for entry in &given {
             prop_assert!(entry.position < cursor && written.contains(entry));
         }
-        if found.newer_version.is_none() && found.damaged == 0 {
+        if found.damaged == 0 {
             // Headers read as entries too, in `written`.
             prop_assert!(written.len() as u64 <= found.kept + found.not_delivered + found.too_old + 2);
         }

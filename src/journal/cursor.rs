@@ -5,7 +5,8 @@
 //!  | magic  | version | 0 0 0 | position | CRC-32C | zeros  | the same again
 //! ```
 //!
-//! The CRC-32C is of the sixteen bytes before it, and the cursor is the later of the two positions. Promise: the place that holds what
+//! Magic, version and CRC-32C stay where they are in the places of every version to come, so that a newer cursor can be told from a broken
+//! one. The CRC-32C is of the sixteen bytes before it, and the cursor is the later of the two positions. Promise: the place that holds what
 //! is durable is never written to, so whatever becomes of a write, the cursor is what it was or what was written. So a cursor can be noted
 //! at once, in one small write that a kill survives, and made durable when that is worth a sync.
 
@@ -16,7 +17,8 @@ use super::Position;
 use super::files::{OpenFile, read_full_at, write_all_at};
 
 const MAGIC: [u8; 4] = *b"\xFFLSC";
-const VERSION: u8 = 1;
+/// The version that is written. This one and all before it are read.
+pub const VERSION: u8 = 1;
 const PLACE_BYTES: usize = 32;
 
 /// What a cursor file says.
@@ -28,7 +30,7 @@ pub enum Content {
     Cursor(Position, usize),
     /// Something was written, and is no cursor.
     Unreadable,
-    /// A version that we do not know.
+    /// A newer livestreamd has written it, in this version.
     TooNew(u8),
 }
 
@@ -58,8 +60,10 @@ fn read_place(place: &[u8]) -> Option<Result<Position, u8>> {
     let ours = place[..4] == MAGIC && u32::from_le_bytes(crc) == crc32c::crc32c(&place[..16]);
     match version {
         _ if !ours => None,
-        VERSION => Some(Ok(Position(u64::from_le_bytes(position)))),
-        other => Some(Err(other)),
+        1..=VERSION => Some(Ok(Position(u64::from_le_bytes(position)))),
+        // Nobody has ever written that.
+        0 => None,
+        newer => Some(Err(newer)),
     }
 }
 
@@ -234,6 +238,18 @@ mod tests {
         assert_eq!(read(&place), Content::TooNew(2));
         place[4] = 1;
         assert_eq!(read(&place), Content::Unreadable);
+        // Beside an older place as well: that one is the cursor of before.
+        place[4] = 2;
+        for both in [
+            [place_of(Position(9)), place].concat(),
+            [place, place_of(Position(9))].concat(),
+        ] {
+            assert_eq!(read(&both), Content::TooNew(2));
+        }
+        place[4] = 0;
+        let crc = crc32c::crc32c(&place[..16]);
+        place[16..20].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(read(&place), Content::Unreadable, "nobody writes version 0");
     }
 
     proptest! {

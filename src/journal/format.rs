@@ -33,7 +33,7 @@ use super::{Batch, BatchKind, NewBatch, Position};
 
 /// The version that is written. This one and all before it are read.
 pub const VERSION: u8 = 1;
-/// How every batch begins.
+/// How every batch begins, in every version.
 pub const MAGIC: [u8; 4] = *b"\xFFLSJ";
 /// [`HEADER_BYTES`], where an array is as long.
 pub const HEADER: usize = HEADER_BYTES as usize;

@@ -11,6 +11,7 @@
 //! | [`faults`] | what is wrong on disk, one by one and as numbers: [`JournalFaults`] |
 //! | [`room`] | how much may be appended |
 //! | [`cursor_guard`] | [`CursorGuard`]: what must be on disk before a cursor is |
+//! | [`newer`] | what a newer livestreamd has written is refused |
 //! | [`store`], [`recovery`], [`work`] | segments and cursors, without threads or waiting; how they are opened |
 //! | [`segment`], [`cursor`], [`walk`] | a segment, a cursor file, and the way through a segment |
 //! | [`format`] | a batch as bytes on disk |
@@ -37,6 +38,7 @@ pub mod inspect;
 pub mod journal;
 #[cfg(test)]
 pub mod memory;
+pub mod newer;
 pub mod position;
 pub mod recovery;
 pub mod room;
@@ -52,6 +54,7 @@ pub use directory::{Journals, JournalsSettings};
 pub use engine::SyncRounds;
 pub use faults::JournalFaults;
 pub use journal::{AppendError, Condition, Journal, JournalStatus};
+pub use newer::newer;
 pub use position::Position;
 pub use recovery::OpenError;
 

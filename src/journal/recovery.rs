@@ -1,4 +1,5 @@
-//! Opens a stream's journal: the same after a crash as after an orderly end.
+//! Opens a stream's journal: the same after a crash as after an orderly end. One that a newer livestreamd has written is refused before
+//! anything in it is changed (`newer.rs`).
 //!
 //! What a daemon wrote last may be torn, so the end is read and checked: back to the last whole batch, behind which the journal is cut
 //! off. All before that was written earlier and is checked when it is read. Nothing is ever appended to a segment that was there
@@ -16,15 +17,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 
 use super::Position;
-use super::cursor::{Content, CursorFile};
+use super::cursor::{self, Content, CursorFile};
 use super::faults::Fault;
 use super::files::{Entry, Files, OpenFile, read_full_at, write_all_at};
-use super::format::NoBatch;
+use super::format::{self, NoBatch};
+use super::newer::{newer_among, too_new};
 use super::room::Charge;
 use super::segment::{FileName, LAST_POSITION, Segment};
 use super::store::{Store, StoreSettings};
 use super::walk::{CHUNK_BYTES, Damage, Step, Walk};
 use super::work::set_aside;
+use crate::state_dir::TooNew;
 
 /// Further than a journal gets in a millisecond, on average over its life: 256 MiB a second.
 const BYTES_A_MILLISECOND: u64 = 256 * 1024;
@@ -42,16 +45,9 @@ pub fn beyond_all(wall: SystemTime) -> Position {
 /// Why a journal cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// A newer livestreamd has written it.
-    #[error(
-        "{file} is of version {version}, which this livestreamd does not read: run the newer one that wrote it, or move the journal away"
-    )]
-    TooNew {
-        /// The segment or cursor.
-        file: PathBuf,
-        /// Its version.
-        version: u8,
-    },
+    /// A newer livestreamd has written it. Nothing was changed.
+    #[error(transparent)]
+    TooNew(#[from] TooNew),
     /// A segment or a cursor stands so far on that nothing could come after it. No journal of ours gets there.
     #[error(
         "the journal in {dir} says that it has reached position {position}, which no journal does: move it away, and look into it"
@@ -83,7 +79,7 @@ impl Store {
             unreadable: false,
         };
         let found = opening.run().map_err(|stop| match stop {
-            Stop::TooNew { file, version } => OpenError::TooNew { file, version },
+            Stop::TooNew(newer) => OpenError::TooNew(newer),
             Stop::UsedUp(position) => OpenError::UsedUp {
                 dir: settings.dir.clone(),
                 position,
@@ -130,7 +126,7 @@ struct Found {
 }
 
 enum Stop {
-    TooNew { file: PathBuf, version: u8 },
+    TooNew(TooNew),
     UsedUp(Position),
     Disk(io::Error),
 }
@@ -145,11 +141,16 @@ impl Opening<'_> {
     fn run(mut self) -> Result<Found, Stop> {
         let dir = &self.settings.dir;
         self.files.make_dir(dir)?;
+        let entries = self.files.list(dir)?;
+        // Before anything is changed.
+        if let Some(newer) = newer_among(self.files, dir, &entries)? {
+            return Err(Stop::TooNew(newer));
+        }
         if let Some(parent) = dir.parent() {
             self.files.sync_dir(parent)?;
         }
         let (mut cursors, mut segments) = (BTreeMap::new(), VecDeque::new());
-        for entry in self.files.list(dir)? {
+        for entry in entries {
             match FileName::of(&entry.name) {
                 FileName::Segment { base, damaged } => {
                     let mut segment = Segment::new(base, entry.bytes);
@@ -222,10 +223,7 @@ impl Opening<'_> {
                 });
             }
             Content::TooNew(version) => {
-                return Err(Stop::TooNew {
-                    file: path.to_owned(),
-                    version,
-                });
+                return Err(Stop::TooNew(too_new(path.to_owned(), version, cursor::VERSION)));
             }
         }
         Ok(cursor)
@@ -276,7 +274,7 @@ impl Opening<'_> {
                     }
                     Step::Damage(found) => {
                         if let NoBatch::TooNew(version) = found.why {
-                            return Err(Stop::TooNew { file: path, version });
+                            return Err(Stop::TooNew(too_new(path, version, format::VERSION)));
                         }
                         damage.push(found);
                     }

@@ -6,19 +6,20 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
 use thiserror::Error;
 
 use super::in_flight::Limits;
 use crate::settings::{KafkaSettings, is_secret_property};
 
-/// A property under `[kafka.properties]` that librdkafka does not accept.
+/// A property under `[kafka.properties]` or `[kafka.property_files]` that librdkafka does not accept.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PropertyFault {
     /// This property.
-    #[error("kafka.properties.{name}: {why}; see librdkafka's CONFIGURATION.md")]
+    #[error("{key}: {why}; see librdkafka's CONFIGURATION.md")]
     Property {
-        /// Its name.
-        name: String,
+        /// The key that sets it.
+        key: String,
         /// What librdkafka says; never the value of a secret.
         why: String,
     },
@@ -27,9 +28,10 @@ pub enum PropertyFault {
     Together(String),
 }
 
-/// What a property is set to unless the operator says otherwise, and the other name that librdkafka has for it.
+/// What a property is set to unless the operator says otherwise.
 struct Default {
     name: &'static str,
+    /// The other name that librdkafka has for it, or what cannot be set beside it.
     alias: Option<&'static str>,
     value: &'static str,
 }
@@ -83,6 +85,12 @@ const DEFAULTS: &[Default] = &[
         alias: None,
         value: "probe",
     },
+    // The libcurl that is linked in, with which OAuth tokens are fetched, knows no certificates either.
+    Default {
+        name: "https.ca.location",
+        alias: Some("https.ca.pem"),
+        value: "probe",
+    },
     // A broker that vanished without a word is noticed while there is nothing to send.
     Default {
         name: "socket.keepalive.enable",
@@ -120,7 +128,7 @@ pub fn client_config(settings: &KafkaSettings) -> Result<ClientConfig, Vec<Prope
     let faults: Vec<_> = settings
         .properties
         .iter()
-        .filter_map(|(name, value)| fault_in(name, value))
+        .filter_map(|(name, value)| fault_in(settings, name, value))
         .collect();
     if !faults.is_empty() {
         return Err(faults);
@@ -188,9 +196,15 @@ const QUEUE_RECORDS: usize = 100_000;
 const QUEUE_KBYTES: usize = 32_768;
 
 /// Tries a property by itself.
-fn fault_in(name: &str, value: &str) -> Option<PropertyFault> {
+fn fault_in(settings: &KafkaSettings, name: &str, value: &str) -> Option<PropertyFault> {
     let error = ClientConfig::new().set(name, value).create_native_config().err()?;
-    let why = if is_secret_property(name) {
+    let is_known = !matches!(
+        error,
+        KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)
+    );
+    // What is in a file of its own is not shown, whatever the property. librdkafka does not repeat the value of one that it does not know.
+    let hidden = is_secret_property(name) || settings.property_files.contains_key(name);
+    let why = if hidden && is_known {
         "librdkafka does not accept its value".to_owned()
     } else if let KafkaError::ClientConfig(_, description, ..) = &error {
         lowercase_start(description)
@@ -198,7 +212,7 @@ fn fault_in(name: &str, value: &str) -> Option<PropertyFault> {
         error.to_string()
     };
     Some(PropertyFault::Property {
-        name: name.to_owned(),
+        key: settings.key_of(name),
         why,
     })
 }
@@ -222,6 +236,8 @@ mod tests {
                 .iter()
                 .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
                 .collect::<BTreeMap<_, _>>(),
+            property_files: BTreeMap::new(),
+            contents: BTreeMap::new(),
         }
     }
 

@@ -113,6 +113,8 @@ impl Kafka {
         KafkaSettings {
             brokers: self.cluster.bootstrap_servers(),
             properties: all,
+            property_files: BTreeMap::new(),
+            contents: BTreeMap::new(),
         }
     }
 
@@ -669,6 +671,8 @@ fn a_cluster_that_does_not_answer_is_told_with_its_reason() {
     let settings = KafkaSettings {
         brokers: brokers.clone(),
         properties: BTreeMap::new(),
+        property_files: BTreeMap::new(),
+        contents: BTreeMap::new(),
     };
     let error = metadata(&settings, &[], Duration::from_millis(500)).unwrap_err();
     assert!(matches!(error, MetadataError::NoAnswer { .. }));

@@ -30,6 +30,7 @@ use super::log_digest::SharedLogDigest;
 use super::partitions::{KnownPartitions, ToldPartitions};
 use super::producer::{Pace, ProducerError};
 use super::reports::Reports;
+use super::said::Said;
 use super::statistics;
 use super::watchdog::Stall;
 
@@ -101,6 +102,7 @@ pub(super) struct Shared {
     pub(super) partitions: Arc<Mutex<KnownPartitions>>,
     pub(super) told_partitions: Mutex<ToldPartitions>,
     pub(super) digest: Arc<SharedLogDigest>,
+    pub(super) said: Said,
     pub(super) statistics: statistics::Entry,
     born: Instant,
 }
@@ -136,6 +138,7 @@ impl Link {
             partitions,
             told_partitions: Mutex::default(),
             digest,
+            said: Said::to(&config),
             statistics,
             born: Instant::now(),
         });

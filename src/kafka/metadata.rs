@@ -1,16 +1,19 @@
 //! What `livestreamd check` asks of librdkafka, and with `--connect` of a cluster: who is there, and which topics are.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer as _, ProducerContext};
-use rdkafka::{ClientContext, producer::DeliveryResult};
+use rdkafka::{ClientConfig, ClientContext, producer::DeliveryResult};
 use thiserror::Error;
 
+use super::certificate::why_not_trusted;
 use super::config::{PropertyFault, client_config};
 use super::producer::ProducerError;
+use super::refusal::{advice, untrusted_broker};
+use super::said::Said;
 use crate::settings::KafkaSettings;
 
 /// A cluster that answered.
@@ -38,12 +41,14 @@ pub enum MetadataError {
     #[error(transparent)]
     Producer(#[from] ProducerError),
     /// No broker answered in time, or the answer was a refusal.
-    #[error("kafka.brokers: no metadata from {brokers:?}: {why}")]
+    #[error("kafka.brokers: no metadata from {brokers:?}: {why}{}", after_a_line(.advice.as_deref()))]
     NoAnswer {
         /// `kafka.brokers`.
         brokers: String,
         /// What librdkafka said last.
         why: String,
+        /// What that means, and what to do, if we know.
+        advice: Option<String>,
     },
 }
 
@@ -52,16 +57,18 @@ pub enum MetadataError {
 pub fn metadata(settings: &KafkaSettings, topics: &[&str], timeout: Duration) -> Result<ClusterInfo, MetadataError> {
     let config = client_config(settings).map_err(|faults: Vec<PropertyFault>| ProducerError::Properties(faults))?;
     let client: BaseProducer<LastWord> = config
-        .create_with_context(LastWord::default())
+        .create_with_context(LastWord::of(&config))
         .map_err(|error| ProducerError::Refused(error.to_string()))?;
     // All topics rather than each by its name: asking for a missing one by name may create it.
     let found = client.client().fetch_metadata(None, timeout).map_err(|error| {
         // Lets librdkafka tell what went wrong underneath.
         client.poll(Duration::from_millis(100));
-        let said = client.context().0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let why = client.context().take().unwrap_or_else(|| error.to_string());
+        let seen = untrusted_broker(&why).and_then(|broker| why_not_trusted(broker, settings));
         MetadataError::NoAnswer {
             brokers: settings.brokers.clone(),
-            why: said.unwrap_or_else(|| error.to_string()),
+            advice: seen.or_else(|| advice(&why).or_else(|| hung_up(&why)).map(str::to_owned)),
+            why,
         }
     })?;
     let mut brokers: Vec<_> = found.brokers().iter().collect();
@@ -76,7 +83,12 @@ pub fn metadata(settings: &KafkaSettings, topics: &[&str], timeout: Duration) ->
     Ok(ClusterInfo {
         brokers: brokers
             .iter()
-            .map(|broker| format!("{}:{}", broker.host(), broker.port()))
+            .map(|broker| {
+                client
+                    .context()
+                    .said
+                    .shown(&format!("{}:{}", broker.host(), broker.port()))
+            })
             .collect(),
         topics: topics
             .iter()
@@ -95,26 +107,84 @@ pub fn metadata(settings: &KafkaSettings, topics: &[&str], timeout: Duration) ->
 pub fn try_out(settings: &KafkaSettings) -> Result<(), ProducerError> {
     let mut config = client_config(settings).map_err(ProducerError::Properties)?;
     config.remove("bootstrap.servers");
+    if fetches_tokens(settings) {
+        // It would fetch a token at once. What it says of the properties for that, it says without a login, too.
+        config.set("security.protocol", "ssl");
+    }
     config
-        .create_with_context::<_, BaseProducer<LastWord>>(LastWord::default())
+        .create_with_context::<_, BaseProducer<LastWord>>(LastWord::of(&config))
         .map_err(|error| ProducerError::Refused(error.to_string()))?;
     Ok(())
 }
 
+/// Whether librdkafka is to fetch OAuth tokens.
+fn fetches_tokens(settings: &KafkaSettings) -> bool {
+    let method = settings.properties.get("sasl.oauthbearer.method");
+    method.is_some_and(|method| method.eq_ignore_ascii_case("oidc"))
+}
+
+/// A broker that hangs up on a stranger; on one that it knew, it has its reasons.
+fn hung_up(why: &str) -> Option<&'static str> {
+    why.contains("closed by peer").then_some(
+        "the broker hung up: this port may want an account (sasl_ssl), or speak something else than security.protocol in kafka.properties says",
+    )
+}
+
+fn after_a_line(advice: Option<&str>) -> String {
+    advice.map(|advice| format!("; {advice}")).unwrap_or_default()
+}
+
 /// Keeps the last thing that librdkafka complained about.
+struct LastWord {
+    said: Said,
+    complaints: Mutex<Complaints>,
+}
+
 #[derive(Default)]
-struct LastWord(Mutex<Option<String>>);
+struct Complaints {
+    /// As an error. "All brokers are down" is none: it comes last and says the least.
+    error: Option<String>,
+    /// In a log line: there are complaints that come in no other way.
+    line: Option<String>,
+    /// That all brokers are down.
+    down: Option<String>,
+}
+
+impl LastWord {
+    fn of(config: &ClientConfig) -> Self {
+        Self {
+            said: Said::to(config),
+            complaints: Mutex::default(),
+        }
+    }
+
+    /// What says most.
+    fn take(&self) -> Option<String> {
+        let Complaints { error, line, down } = std::mem::take(&mut *self.complaints());
+        error.or(line).or(down)
+    }
+
+    fn complaints(&self) -> MutexGuard<'_, Complaints> {
+        self.complaints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl ClientContext for LastWord {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         tracing::debug!(target: "librdkafka", ?level, facility, "{text}");
+        // It tells at level info of a port that speaks something else.
+        if !matches!(level, RDKafkaLogLevel::Debug) {
+            let text = text.split_once("]: ").map_or(text, |(_thread, text)| text);
+            self.complaints().line = Some(self.said.shown(text));
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        // "all brokers are down" comes last and says the least.
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_none() || error.rdkafka_error_code() != Some(rdkafka::error::RDKafkaErrorCode::AllBrokersDown) {
-            *last = Some(reason.to_owned());
+        let mut complaints = self.complaints();
+        if error.rdkafka_error_code() == Some(rdkafka::error::RDKafkaErrorCode::AllBrokersDown) {
+            complaints.down = Some(self.said.shown(reason));
+        } else {
+            complaints.error = Some(self.said.shown(reason));
         }
     }
 }

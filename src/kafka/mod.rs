@@ -17,10 +17,14 @@
 //! | `parcel` | what is produced for a record: topic, key, headers, value |
 //! | [`repeats`] | which hits were there before |
 //! | [`forwarder`] | [`forward`]: tails a journal into Kafka, and keeps in the quarantine what is too large for it |
+//! | [`refusal`] | what librdkafka's words about a login or a handshake mean, and what to do |
+//! | `said` | what librdkafka says, made fit to be shown |
+//! | `certificate` | why the certificate of a broker is not trusted |
 //! | [`metadata`] | what `check` asks of librdkafka and of a cluster |
 //!
 //! Promise: a cursor moves only over records whose delivery report said success, and one stream's failure stops no other.
 
+mod certificate;
 pub mod config;
 pub mod failure;
 pub mod forwarder;
@@ -32,8 +36,10 @@ pub mod metadata;
 mod parcel;
 mod partitions;
 pub mod producer;
+pub mod refusal;
 pub mod repeats;
 mod reports;
+mod said;
 pub mod statistics;
 mod trouble;
 mod watchdog;

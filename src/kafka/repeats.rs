@@ -263,15 +263,11 @@ fn report_found(stream: &str, found: Found) {
         too_old,
         damaged,
         torn_bytes,
-        newer_version,
     } = found;
-    if damaged > 0 || newer_version.is_some() {
+    if damaged > 0 {
         warn!(
             stream,
-            kept,
-            damaged,
-            newer_version,
-            "some ids of delivered hits cannot be read: copies of theirs may be forwarded"
+            kept, damaged, "some ids of delivered hits cannot be read: copies of theirs may be forwarded"
         );
     }
     if kept > 0 {
@@ -279,7 +275,7 @@ fn report_found(stream: &str, found: Found) {
     }
     debug!(
         stream,
-        kept, not_delivered, too_old, damaged, torn_bytes, newer_version, "read the ids of delivered hits"
+        kept, not_delivered, too_old, damaged, torn_bytes, "read the ids of delivered hits"
     );
 }
 

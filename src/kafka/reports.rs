@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::in_flight::Ticket;
 use super::link::Shared;
 use super::partitions::PartitionChange;
+use super::refusal::advice;
 use super::statistics::Statistics;
 
 /// Passes on what librdkafka says of one producer.
@@ -45,6 +46,7 @@ impl ClientContext for Reports {
             debug!(target: "librdkafka", facility, "{text}");
             return;
         }
+        let text = &*self.shared.said.shown(text);
         let Some(repeated) = self.shared.digest.note(text) else {
             return;
         };
@@ -55,10 +57,10 @@ impl ClientContext for Reports {
             // What librdkafka calls an error, such as a broker that is away, it tries again by itself. What comes of it for a
             // stream is told by that stream.
             RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
-                warn!(target: "librdkafka", facility, repeated, "{text}");
+                warn!(target: "librdkafka", facility, repeated, advice = advice(text), "{text}");
             }
             RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
-                info!(target: "librdkafka", facility, repeated, "{text}");
+                info!(target: "librdkafka", facility, repeated, advice = advice(text), "{text}");
             }
             RDKafkaLogLevel::Debug => {}
         }
@@ -66,10 +68,11 @@ impl ClientContext for Reports {
 
     /// Never told apart here whether it is fatal: librdkafka gives the code of what is behind it. The poll thread asks.
     fn error(&self, _: KafkaError, reason: &str) {
+        let reason = &*self.shared.said.shown(reason);
         if !self.shared.digest.is_known(reason)
             && let Some(repeated) = self.shared.digest.note(reason)
         {
-            warn!(target: "librdkafka", repeated, "{reason}");
+            warn!(target: "librdkafka", repeated, advice = advice(reason), "{reason}");
         }
     }
 

@@ -27,7 +27,7 @@ pub fn line(daemon: &Daemon) -> String {
         let mut first = first.clone();
         // It is in the log and on the page; there is no room for it here.
         first.advice = None;
-        parts.push(format!("not ready: {first}{}", and_more(others.len(), "hindrances")));
+        parts.push(format!("not ready: {first}{}", and_more(others.len(), "")));
     }
     let connections = || daemon.streams.iter().flat_map(|stream| &stream.connections);
     let streaming = connections().filter(|connection| connection.state == ConnectionState::Streaming);
@@ -44,10 +44,10 @@ pub fn line(daemon: &Daemon) -> String {
     }
     parts.extend(waits(daemon));
     if let Some(reload) = daemon.last_reload.as_ref().filter(|reload| !reload.ok) {
-        parts.push(match &*reload.faults {
-            [] => format!("last reload: {}", reload.summary),
-            [first, others @ ..] => format!("last reload: {first}{}", and_more(others.len(), "faults")),
-        });
+        // Not the faults themselves: they quote the configuration, and everybody on the machine may see this line.
+        let faults = reload.faults.len();
+        let plural = if faults == 1 { "" } else { "s" };
+        parts.push(format!("the last reload had {faults} fault{plural}: see the log"));
     }
     fit(&parts.join("; "))
 }
@@ -74,14 +74,14 @@ fn waits(daemon: &Daemon) -> Option<String> {
         "{name} waits until {}{}{}",
         time_of_day(until),
         why.unwrap_or_default(),
-        and_more(others.len(), "waiting")
+        and_more(others.len(), " waiting")
     ))
 }
 
 fn and_more(count: usize, what: &str) -> String {
     match count {
         0 => String::new(),
-        _ => format!(" and {count} more {what}"),
+        _ => format!(" and {count} more{what}"),
     }
 }
 
@@ -206,8 +206,8 @@ mod tests {
         };
         assert_eq!(
             line(&daemon),
-            "not ready: stream web: no connection after 3 attempts: 503 and 1 more hindrances; 0 of 0 connections streaming, \
-             0.0 hits/s; 3.0 MiB to deliver; last reload: kafka.brokers: is missing"
+            "not ready: stream web: no connection after 3 attempts: 503 and 1 more; 0 of 0 connections streaming, \
+             0.0 hits/s; 3.0 MiB to deliver; the last reload had 1 fault: see the log"
         );
     }
 

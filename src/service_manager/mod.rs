@@ -15,7 +15,7 @@ pub use line::line;
 
 /// How long opening one more journal may take before the manager thinks that the start hangs. Each that is open begins it anew.
 const LONGEST_STEP_OF_START: Duration = Duration::from_secs(120);
-/// So much waits for a manager that hangs. What comes then is left out: by the time it wakes, there is something newer to say.
+/// So much waits for a manager that hangs, about a minute's worth. What comes then is left out.
 const QUEUE: usize = 64;
 /// How long a process that ends waits until its last words are said.
 const LONGEST_LAST_WORDS: Duration = Duration::from_secs(1);
@@ -76,7 +76,9 @@ impl ServiceManager {
     pub fn reloading(&self, at_most: Duration) {
         // By this clock a newer systemd tells this reload from an earlier one.
         match NotifyState::monotonic_usec_now() {
-            Ok(now) => self.tell(&[NotifyState::Reloading, now, extended(at_most)]),
+            Ok(now) => {
+                self.tell(&[NotifyState::Reloading, now, extended(at_most)]);
+            }
             Err(error) => tracing::warn!(%error, "no monotonic clock: the service manager is not told of the reload"),
         }
     }
@@ -91,8 +93,8 @@ impl ServiceManager {
         self.tell(&[NotifyState::Stopping, extended(at_most)]);
     }
 
-    /// It is alive; and how it is, if that is told.
-    pub fn alive(&self, how: Option<&str>) {
+    /// It is alive; and how it is, if that is told. Returns whether it will be said.
+    pub fn alive(&self, how: Option<&str>) -> bool {
         match how {
             Some(how) => self.tell(&[NotifyState::Watchdog, NotifyState::Status(how)]),
             None => self.tell(&[NotifyState::Watchdog]),
@@ -109,21 +111,19 @@ impl ServiceManager {
         let _ = is_said.recv_timeout(LONGEST_LAST_WORDS);
     }
 
-    fn tell(&self, what: &[NotifyState<'_>]) {
-        if self.listens() {
-            let lines: Vec<String> = what.iter().map(ToString::to_string).collect();
-            self.pass_on(Message {
-                text: lines.join("\n"),
-                said: None,
-            });
-        }
+    fn tell(&self, what: &[NotifyState<'_>]) -> bool {
+        let lines: Vec<String> = what.iter().map(ToString::to_string).collect();
+        self.pass_on(Message {
+            text: lines.join("\n"),
+            said: None,
+        })
     }
 
-    fn pass_on(&self, message: Message) {
-        if let Some(messages) = &self.0 {
-            // Full: the manager hangs, and finds out what there is to know when it wakes.
-            let _ = messages.try_send(message);
-        }
+    /// Whether there was room for it.
+    fn pass_on(&self, message: Message) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|messages| messages.try_send(message).is_ok())
     }
 }
 

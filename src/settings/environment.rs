@@ -8,6 +8,7 @@
 //! | `LIVESTREAMD__STREAMS__MY_SITE__COOLDOWN` | `streams.my_site.cooldown`, or `streams.my-site.cooldown` if the file has that |
 //! | `LIVESTREAMD__CREDENTIALS__DEFAULT__CLIENT_SECRET` | `credentials.default.client_secret` |
 //! | `LIVESTREAMD__KAFKA__PROPERTIES__LINGER_MS` | `"linger.ms"` of `[kafka.properties]` |
+//! | `LIVESTREAMD__KAFKA__PROPERTY_FILES__SASL_PASSWORD` | `"sasl.password"` of `[kafka.property_files]` |
 //!
 //! Everything is text here, and read as what the key wants; lists are comma-separated. The prefix is upper case, letter case does not
 //! matter after it. A shell cannot write `-` in a name, so a stream's (or credential's) name is looked up in the file with `-` and `_`
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 use config::{Map, Value, ValueKind};
 
 use super::fault::{Place, Report};
-use super::source::{Origin, Shape, is_subsection, shape_of, top_keys};
+use super::source::{Origin, Shape, is_property_table, is_subsection, shape_of, top_keys};
 use super::tree::unknown_key;
 
 /// What our variables begin with.
@@ -113,9 +114,13 @@ fn path_of(rest: &str, file: &Map<String, Value>) -> Result<Vec<String>, (String
             Some((below, key)) if is_subsection(head, below) => vec![head, below, key],
             _ => vec![head, key],
         },
-        (Shape::Kafka, Some("properties")) => return section("KAFKA__PROPERTIES__NAME".to_owned()),
+        (Shape::Kafka, Some(key)) if is_property_table(key) => {
+            return section(format!("KAFKA__{}__NAME", key.to_ascii_uppercase()));
+        }
         (Shape::Kafka, Some(key)) => match key.split_once(SEPARATOR) {
-            Some(("properties", name)) => return Ok(vec![head.to_owned(), "properties".to_owned(), property(name)]),
+            Some((table, name)) if is_property_table(table) => {
+                return Ok(vec![head.to_owned(), table.to_owned(), property(name)]);
+            }
             _ => vec![head, key],
         },
         // The name may hold the separator itself; no key does.

@@ -5,13 +5,17 @@
 //! (CONFIGURATION.md of 2.12) and let pass: everything about connections, TLS, SASL, batching (`queue.buffering.backpressure.threshold`
 //! only makes batches larger), buffers, compression and partitioning; callbacks cannot be set as text anyway.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use config::{Value, ValueKind};
+
 use super::fault::{Place, Report, Reported};
+use super::kafka_files::{self, Named};
+use super::resolve::Surroundings;
+use super::resolved::KafkaSettings;
 use super::source::Origin;
 use super::tree::{Section, noun, plain_number_or_flag, quoted};
-
-use std::collections::BTreeMap;
-
-use config::ValueKind;
 
 /// Names that mean the same; the second is the one under which the property is kept.
 const ALIASES: [(&str, &str); 10] = [
@@ -121,50 +125,98 @@ const RULES: [(&str, Rule, &str); 15] = [
     ),
 ];
 
-/// Takes `[kafka.properties]` out of `[kafka]`: names as [`canonical`] says, values as text.
-pub(super) fn take(kafka: &mut Section<'_>) -> Result<Properties, Reported> {
-    let mut set: BTreeMap<String, (Place, String)> = BTreeMap::new();
+/// Takes `[kafka.properties]` and `[kafka.property_files]` out of `[kafka]`: names as [`canonical`] says, values as text.
+pub(super) fn take(kafka: &mut Section<'_>, around: &Surroundings) -> Result<Properties, Reported> {
+    let given = table(kafka, "properties", |name, place, value, report| {
+        let text = text_of(name, place, &value.kind, report)?;
+        obey_the_rules(name, place, Some(&text), &text, report)?;
+        kafka_files::named_by(name, place, text, around, report)
+    });
+    let from_files = table(kafka, "property_files", |name, place, value, report| {
+        check_name(name, place, report)?;
+        let (path, text) = kafka_files::content(name, place, value, around, report)?;
+        obey_the_rules(name, place, None, &text, report)?;
+        Ok((path, text))
+    });
+    let (given, from_files) = (given?, from_files?);
+    let mut fault = None;
+    for (name, (place, _)) in &from_files {
+        if let Some((other, _)) = given.get(name) {
+            let problem = format!("{} is set as well; keep one of the two", other.key);
+            fault = Some(kafka.report.fault(place, None, problem));
+        }
+    }
+    match fault {
+        Some(reported) => Err(reported),
+        None => Ok(Properties { given, from_files }),
+    }
+}
+
+/// What stands in a table, under the one name of each property. All faults are reported.
+fn table<T>(
+    kafka: &mut Section<'_>,
+    key: &'static str,
+    read: impl Fn(&str, &Place, &Value, &mut Report) -> Result<T, Reported>,
+) -> Result<BTreeMap<String, (Place, T)>, Reported> {
+    let mut set: BTreeMap<String, (Place, T)> = BTreeMap::new();
     let mut fault = None;
     // Variables last: they win over the file's other name for the same property.
     let (file, variables): (Vec<_>, Vec<_>) = kafka
-        .foreign("properties")
+        .foreign(key)
         .into_iter()
         .partition(|(_, place, _)| place.origin == Origin::File);
     for (name, place, value) in file.into_iter().chain(variables) {
-        match read(&name, &place, &value.kind, kafka.report) {
-            Ok(text) => {
+        match read(&name, &place, &value, kafka.report) {
+            Ok(taken) => {
                 if let Some((earlier, _)) = set.get(canonical(&name))
                     && std::mem::discriminant(&earlier.origin) == std::mem::discriminant(&place.origin)
                 {
                     let problem = format!("is another name of {}, which is set too; keep one", earlier.key);
                     fault = Some(kafka.report.fault(&place, None, problem));
                 }
-                set.insert(canonical(&name).to_owned(), (place, text));
+                set.insert(canonical(&name).to_owned(), (place, taken));
             }
             Err(reported) => fault = Some(reported),
         }
     }
     match fault {
         Some(reported) => Err(reported),
-        None => Ok(Properties(set)),
+        None => Ok(set),
     }
 }
 
 /// Checked properties, with the places that they came from.
-pub(super) struct Properties(BTreeMap<String, (Place, String)>);
+pub(super) struct Properties {
+    given: BTreeMap<String, (Place, Named)>,
+    from_files: BTreeMap<String, (Place, (PathBuf, String))>,
+}
 
 impl Properties {
-    /// Names and values.
-    pub(super) fn into_map(self) -> BTreeMap<String, String> {
-        self.0.into_iter().map(|(name, (_, text))| (name, text)).collect()
-    }
-
-    /// The keys of the secrets that stand in the file itself.
+    /// The keys of the secrets that stand in the configuration file itself.
     pub(super) fn secrets_in_file(&self) -> impl Iterator<Item = String> {
-        self.0
+        self.given
             .iter()
             .filter(|(name, (place, _))| is_secret(name) && place.origin == Origin::File)
             .map(|(_, (place, _))| place.key.clone())
+    }
+
+    /// The Kafka side, with these brokers.
+    pub(super) fn into_settings(self, brokers: String) -> KafkaSettings {
+        let mut settings = KafkaSettings {
+            brokers,
+            properties: BTreeMap::new(),
+            property_files: BTreeMap::new(),
+            contents: BTreeMap::new(),
+        };
+        for (name, (_, Named { text, content })) in self.given {
+            settings.contents.extend(content.map(|content| (name.clone(), content)));
+            settings.properties.insert(name, text);
+        }
+        for (name, (_, (path, text))) in self.from_files {
+            settings.property_files.insert(name.clone(), path);
+            settings.properties.insert(name, text);
+        }
+        settings
     }
 }
 
@@ -190,10 +242,15 @@ pub fn is_secret(name: &str) -> bool {
         || name == "sasl.oauthbearer.config"
 }
 
-fn read(name: &str, place: &Place, value: &ValueKind, report: &mut Report) -> Result<String, Reported> {
+fn check_name(name: &str, place: &Place, report: &mut Report) -> Result<(), Reported> {
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(report.fault(place, None, "is not the name of a librdkafka property"));
     }
+    Ok(())
+}
+
+fn text_of(name: &str, place: &Place, value: &ValueKind, report: &mut Report) -> Result<String, Reported> {
+    check_name(name, place, report)?;
     let text = if let ValueKind::String(text) = value {
         Some(text.clone())
     } else {
@@ -211,21 +268,28 @@ fn read(name: &str, place: &Place, value: &ValueKind, report: &mut Report) -> Re
             "holds a NUL character, which librdkafka cannot take; remove it",
         ));
     }
+    Ok(text)
+}
+
+/// `shown` is the value if a fault may repeat it.
+fn obey_the_rules(
+    name: &str,
+    place: &Place,
+    shown: Option<&str>,
+    text: &str,
+    report: &mut Report,
+) -> Result<(), Reported> {
     let Some((_, rule, reason)) = RULES.iter().find(|(ruled, ..)| *ruled == canonical(name)) else {
-        return Ok(text);
+        return Ok(());
     };
     let problem = match rule {
         Rule::Never => format!("may not be set: {reason}"),
-        Rule::Only(words) if words.iter().any(|word| word.eq_ignore_ascii_case(&text)) => return Ok(text),
+        Rule::Only(words) if words.iter().any(|word| word.eq_ignore_ascii_case(text)) => return Ok(()),
         Rule::Only(words) => format!("may only be {}: {reason}; remove it", words.first().unwrap_or(&"")),
-        Rule::UpTo(most) if text.parse::<u32>().is_ok_and(|number| (1..=*most).contains(&number)) => return Ok(text),
+        Rule::UpTo(most) if text.parse::<u32>().is_ok_and(|number| (1..=*most).contains(&number)) => return Ok(()),
         Rule::UpTo(most) => format!("may only be 1 to {most}: {reason}"),
     };
-    let shown = if matches!(rule, Rule::Never) {
-        None
-    } else {
-        Some(quoted(&text))
-    };
+    let shown = shown.filter(|_| !matches!(rule, Rule::Never)).map(quoted);
     Err(report.fault(place, shown, problem))
 }
 

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | read | `source`, `environment` | a file (TOML, YAML, JSON) and `LIVESTREAMD__SECTION__KEY` become one tree |
 //! | walk | `tree`, `suggest`, `fault` | keys are taken out by type; what is wrong or unknown is collected |
-//! | make | `resolve`, `credentials`, `streams`, `proxy`, `tls`, `admin`, `kafka_properties`, `address`, `topic` | the rules of each section |
+//! | make | `resolve`, `credentials`, `streams`, `proxy`, `tls`, `admin`, `kafka_properties`, `kafka_files`, `address`, `topic` | the rules of each section |
 //! | | [`defaults`] | what holds when a key is not set, with the reason |
 //! | use | [`resolved`], [`secret`], [`summary()`] | what the daemon gets, how it reads a secret, what `check` shows |
 //! | reload | [`changes`] | what differs between two settings, and what that asks for |
@@ -19,6 +19,7 @@ mod credentials;
 pub mod defaults;
 mod environment;
 mod fault;
+mod kafka_files;
 mod kafka_properties;
 pub mod proxy;
 mod resolve;

@@ -124,16 +124,14 @@ fn settings(root: &mut Section<'_>, around: &Surroundings) -> Result<Settings, R
 
 fn kafka(section: &mut Section<'_>, around: &Surroundings) -> Result<KafkaSettings, Reported> {
     let brokers = section.parsed("brokers", "text in quotes", address::brokers);
-    let properties = kafka_properties::take(section);
+    let properties = kafka_properties::take(section, around);
     if let Ok(properties) = &properties {
         for key in properties.secrets_in_file() {
             around.warn_of_secret(key, section.report);
         }
     }
-    Ok(KafkaSettings {
-        brokers: brokers?.map_or_else(|| defaults::BROKERS.to_owned(), |found| found.value),
-        properties: properties?.into_map(),
-    })
+    let brokers = brokers?.map_or_else(|| defaults::BROKERS.to_owned(), |found| found.value);
+    Ok(properties?.into_settings(brokers))
 }
 
 /// The settings of what must hold the longest record.

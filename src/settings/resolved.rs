@@ -148,8 +148,25 @@ pub struct KafkaSettings {
     /// `bootstrap.servers`.
     pub brokers: String,
     /// `[kafka.properties]`, checked against what would break the promise of delivery; each under its one name
-    /// ([`super::canonical_property`]), so that it meets a default of ours under the same. May hold secrets: not printed.
+    /// ([`super::canonical_property`]), so that it meets a default of ours under the same. Those of `[kafka.property_files]` are among them,
+    /// and files that a property names are whole paths. May hold secrets: not printed.
     pub properties: BTreeMap<String, String>,
+    /// The files that the values of some properties were read from (`[kafka.property_files]`).
+    pub property_files: BTreeMap<String, PathBuf>,
+    /// Hashes of what the files held that other properties name, for those that librdkafka reads once.
+    pub contents: BTreeMap<String, [u8; 32]>,
+}
+
+impl KafkaSettings {
+    /// The key under which a property was set.
+    pub fn key_of(&self, property: &str) -> String {
+        let table = if self.property_files.contains_key(property) {
+            "property_files"
+        } else {
+            "properties"
+        };
+        format!("kafka.{table}.{property}")
+    }
 }
 
 /// The journal (`[journal]`).

@@ -58,6 +58,12 @@ pub enum SecretFlaw {
     /// It is `user:password` with a control character, such as a second line.
     #[error("holds a control character; write user:password alone, on one line")]
     Control,
+    /// It is a value that stands on one line, with a control character, such as a second line.
+    #[error("holds a control character, such as a second line; it must hold the value alone, on one line")]
+    SecondLine,
+    /// It is no text at all.
+    #[error("is not UTF-8 text; it must hold the secret alone, on one line")]
+    NotText,
 }
 
 impl SecretSource {
@@ -112,6 +118,22 @@ pub(super) fn check_user_and_password(text: &str) -> Result<(), SecretFlaw> {
     }
 }
 
+/// Whether a text can be the value of a librdkafka property: of one line, unless the property is a key or a certificate in PEM.
+pub(super) fn check_property(text: &str, is_pem: bool) -> Result<(), SecretFlaw> {
+    if text.is_empty() {
+        Err(SecretFlaw::Empty)
+    } else if text.len() as u64 > MAX_SECRET_BYTES {
+        Err(SecretFlaw::TooLong)
+    } else if text
+        .chars()
+        .any(|c| c.is_control() && !(is_pem && "\r\n\t".contains(c)))
+    {
+        Err(SecretFlaw::SecondLine)
+    } else {
+        Ok(())
+    }
+}
+
 /// Where the file `name` is (a secret, or one for TLS): as it says if it is absolute, else in the directory that the service manager gave, else beside the
 /// configuration. The error says where it was looked for.
 pub(super) fn locate(name: &str, credentials_directory: Option<&Path>, base_dir: &Path) -> Result<PathBuf, String> {
@@ -156,7 +178,11 @@ pub(super) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn read_file(path: &Path, check: impl Fn(&str) -> Result<(), SecretFlaw>) -> Result<SecretString, SecretError> {
+/// What a file holds, without one line break at its end, if `check` has nothing against it.
+pub(super) fn read_file(
+    path: &Path,
+    check: impl Fn(&str) -> Result<(), SecretFlaw>,
+) -> Result<SecretString, SecretError> {
     let unfit = |flaw| SecretError::UnfitFile {
         path: path.to_owned(),
         flaw,
@@ -166,7 +192,7 @@ fn read_file(path: &Path, check: impl Fn(&str) -> Result<(), SecretFlaw>) -> Res
         path: path.to_owned(),
         source,
     })?;
-    let text = String::from_utf8(bytes).map_err(|_| unfit(SecretFlaw::Unprintable))?;
+    let text = String::from_utf8(bytes).map_err(|_| unfit(SecretFlaw::NotText))?;
     let secret = text
         .strip_suffix('\n')
         .map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));

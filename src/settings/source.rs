@@ -81,7 +81,7 @@ pub(super) enum Shape {
     Section,
     /// Sections with names that the operator chooses.
     Named,
-    /// `[kafka]`: a section of keys, and `properties`, whose keys are librdkafka's.
+    /// `[kafka]`: a section of keys, and tables whose keys are librdkafka's.
     Kafka,
 }
 
@@ -106,6 +106,14 @@ const SUBSECTIONS: [(&str, &str); 1] = [("upstream", "tls")];
 /// Whether `key` is a section of keys in the section `head`.
 pub(super) fn is_subsection(head: &str, key: &str) -> bool {
     SUBSECTIONS.contains(&(head, key))
+}
+
+/// The tables in `[kafka]` whose keys are librdkafka's properties.
+const PROPERTY_TABLES: [&str; 2] = ["properties", "property_files"];
+
+/// Whether `key` is a table in `[kafka]` whose keys are librdkafka's properties.
+pub(super) fn is_property_table(key: &str) -> bool {
+    PROPERTY_TABLES.contains(&key)
 }
 
 /// The shape of a top-level key, if there is such a key.
@@ -194,7 +202,7 @@ impl Source for Layer {
 }
 
 /// Takes out of a file's tree what must not meet the environment: unknown top-level keys, and values where sections belong. An empty
-/// section (YAML has those without a table) becomes an empty table. `[kafka.properties]` becomes flat: an unquoted `linger.ms = 5` in
+/// section (YAML has those without a table) becomes an empty table. The property tables of `[kafka]` become flat: an unquoted `linger.ms = 5` in
 /// TOML is a table in a table, and means the same as the quoted one.
 fn prune(tree: Map<String, Value>, report: &mut Report) -> Map<String, Value> {
     let mut kept = Map::new();
@@ -246,18 +254,20 @@ fn named(key: &str, sections: Map<String, Value>, report: &mut Report) -> Map<St
 }
 
 fn kafka(mut section: Map<String, Value>, report: &mut Report) -> Map<String, Value> {
-    if let Some(properties) = section.remove("properties") {
-        let place = Place::file("kafka.properties");
-        let mut flat = Map::new();
-        if let Some(properties) = table(&place, properties, report) {
-            flatten("", properties, &mut flat, report);
+    for key in PROPERTY_TABLES {
+        if let Some(properties) = section.remove(key) {
+            let place = Place::file(format!("kafka.{key}"));
+            let mut flat = Map::new();
+            if let Some(properties) = table(&place, properties, report) {
+                flatten(&place.key, "", properties, &mut flat, report);
+            }
+            section.insert(key.to_owned(), flat.into());
         }
-        section.insert("properties".to_owned(), flat.into());
     }
     section
 }
 
-fn flatten(prefix: &str, nested: Map<String, Value>, flat: &mut Map<String, Value>, report: &mut Report) {
+fn flatten(path: &str, prefix: &str, nested: Map<String, Value>, flat: &mut Map<String, Value>, report: &mut Report) {
     for (key, value) in in_order(nested) {
         let name = if prefix.is_empty() {
             key
@@ -265,9 +275,9 @@ fn flatten(prefix: &str, nested: Map<String, Value>, flat: &mut Map<String, Valu
             format!("{prefix}.{key}")
         };
         if let ValueKind::Table(table) = value.kind {
-            flatten(&name, table, flat, report);
+            flatten(path, &name, table, flat, report);
         } else if flat.insert(name.clone(), value).is_some() {
-            let place = Place::file(format!("kafka.properties.{name}"));
+            let place = Place::file(format!("{path}.{name}"));
             report.fault(
                 &place,
                 None,

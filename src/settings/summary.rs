@@ -28,6 +28,9 @@ fn write(out: &mut String, settings: &Settings) -> fmt::Result {
         let names: Vec<&str> = settings.kafka.properties.keys().map(String::as_str).collect();
         writeln!(out, "              properties set: {}", names.join(", "))?;
     }
+    for (name, path) in &settings.kafka.property_files {
+        writeln!(out, "              {name} is in {}", path.display())?;
+    }
     write_proxy(out, &proxy::shown(settings))?;
     let journal = &settings.journal;
     writeln!(

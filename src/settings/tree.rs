@@ -368,7 +368,8 @@ fn is_name(name: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
 }
 
-fn plain_text<'v>(value: &'v Value, wanted: &str) -> Result<&'v str, String> {
+/// Text that is not empty, without control characters, without white space around it.
+pub(super) fn plain_text<'v>(value: &'v Value, wanted: &str) -> Result<&'v str, String> {
     let ValueKind::String(text) = &value.kind else {
         return Err(format!("{} stands where {wanted} belongs", noun(&value.kind)));
     };

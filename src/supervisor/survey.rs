@@ -223,7 +223,8 @@ impl Now {
 fn connection(slot: u8, status: &SlotStatus, horizon: Duration, now: &Now) -> status::Connection {
     let shown = status.shown();
     let until = match &shown.state {
-        State::Waiting { until, .. } => Some(*until),
+        // A slot whose driver has shown nothing yet waits for nothing that is known.
+        State::Waiting { until, .. } => (*until > now.started).then_some(*until),
         State::Authorizing { .. }
         | State::Leasing { .. }
         | State::Connecting { .. }
@@ -450,6 +451,13 @@ mod tests {
         assert_eq!(connection.last_disconnect.as_ref().unwrap().reason.name, "closed");
         assert!(connection.last_byte_seconds.is_some() && !connection.failing);
         assert!(daemon.ready, "{:?}", daemon.hindrances);
+    }
+
+    #[test]
+    fn a_slot_that_has_shown_nothing_yet_waits_until_no_time() {
+        let connection = trial().survey.look().streams[0].connections[0].clone();
+        assert_eq!(connection.state, ConnectionState::Waiting);
+        assert_eq!((connection.until, connection.remaining_seconds), (None, None));
     }
 
     #[test]

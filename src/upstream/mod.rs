@@ -53,6 +53,7 @@ pub use attempt::{Answer, AttemptError, open};
 pub use body::{Body, Drained};
 pub use connector::{ConnectError, Connector, Scheme, Target};
 pub use dial::Dialer;
-pub use printable::is_unprintable;
+pub use printable::{is_unprintable, printable_within};
 pub use request::StreamRequest;
+pub use tls_fault::of_their_certificate;
 pub use token::{AccessToken, Generation, TokenSource};

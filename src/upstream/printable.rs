@@ -17,6 +17,12 @@ const TELLING_PREFIX: usize = 8;
 /// `text` on one line, at most [`MAX_CHARS`] long, with each of `secrets` and whatever looks like a token taken out. `None` if
 /// nothing is left.
 pub(super) fn printable(text: &str, secrets: &[&str]) -> Option<String> {
+    printable_within(text, secrets, MAX_CHARS)
+}
+
+/// `text` on one line, at most `max_chars` long, with each of `secrets` and whatever looks like a token taken out. `None` if nothing is
+/// left.
+pub fn printable_within(text: &str, secrets: &[&str], max_chars: usize) -> Option<String> {
     let text = redact(text, secrets);
     let visible = |c: char| if is_unprintable(c) { ' ' } else { c };
     let text: String = text.chars().map(visible).collect();
@@ -24,7 +30,7 @@ pub(super) fn printable(text: &str, secrets: &[&str]) -> Option<String> {
     if text.is_empty() {
         return None;
     }
-    match text.char_indices().nth(MAX_CHARS) {
+    match text.char_indices().nth(max_chars) {
         Some((end, _)) => Some(format!("{}...", &text[..end])),
         None => Some(text.to_owned()),
     }

@@ -36,7 +36,7 @@ pub(super) enum OurCertificate {
 pub(super) fn describe(error: &io::Error, peer: Peer, ours: OurCertificate) -> String {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match tls {
-        Some(Error::InvalidCertificate(fault)) => of_their_certificate(fault),
+        Some(Error::InvalidCertificate(fault)) => of_their_certificate(fault, "upstream.tls.ca_file"),
         Some(Error::AlertReceived(alert)) => of_alert(*alert, peer, ours),
         Some(Error::PeerIncompatible(
             PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
@@ -57,12 +57,12 @@ pub(super) fn describe(error: &io::Error, peer: Peer, ours: OurCertificate) -> S
     }
 }
 
-/// A certificate that we refuse.
+/// A certificate that we refuse, and what to do; `key` names the file of those whom we trust besides the machine's authorities.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "rustls' own words will do for what is rare, and for what it adds"
 )]
-fn of_their_certificate(fault: &CertificateError) -> String {
+pub fn of_their_certificate(fault: &CertificateError, key: &str) -> String {
     const CLOCK: &str = "(or the clock of this machine is wrong)";
     match fault {
         CertificateError::Expired => format!("its certificate has expired {CLOCK}"),
@@ -74,9 +74,10 @@ fn of_their_certificate(fault: &CertificateError) -> String {
             format!("its certificate is not valid yet, but from {} on {CLOCK}", date(*not_before))
         }
         CertificateError::UnknownIssuer => {
-            "its certificate was issued by an authority that this machine does not know: if it is to be trusted, put its certificate into a \
-             file and set upstream.tls.ca_file to that"
-                .to_owned()
+            format!(
+                "its certificate was issued by an authority that this machine does not know: if it is to be trusted, put its certificate into a \
+                 file and set {key} to that"
+            )
         }
         CertificateError::NotValidForName => "its certificate is for another host".to_owned(),
         CertificateError::NotValidForNameContext { presented, .. } => {

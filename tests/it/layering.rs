@@ -58,6 +58,11 @@ const SIDEWAYS: &[(&str, &str, &str)] = &[
         "journal",
         "a record that is kept is named by its position",
     ),
+    (
+        "kafka",
+        "upstream",
+        "what others say, and what is wrong with their certificates, is told in the same way",
+    ),
     ("kafka", "quarantine", "what Kafka does not take whole is kept there"),
     ("demo", "app", "the demonstration runs the daemon"),
 ];

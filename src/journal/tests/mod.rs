@@ -9,6 +9,7 @@
 //! | [`shell`] | the journal with its threads, on real files |
 //! | [`guard`] | what must be on disk before a cursor is |
 //! | [`lost_cursors`] | what becomes of a journal whose cursor cannot be read |
+//! | [`newer`] | what a newer livestreamd has written |
 //! | [`ages`] | how old the oldest batch is, and how long syncs take |
 //! | [`release`] | a journal that is let go of while the others go on |
 //! | [`outside`] | a look into it from outside |
@@ -19,6 +20,7 @@ mod disk;
 mod guard;
 mod histories;
 mod lost_cursors;
+mod newer;
 mod outside;
 mod release;
 mod shell;

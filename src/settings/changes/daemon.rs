@@ -155,14 +155,24 @@ fn tls_keys(current: &TlsSettings, wanted: &TlsSettings) -> Vec<String> {
     ])
 }
 
+/// What is in effect is compared, not where it was written: a value may move into a file. Of a file that a property names, both its name and
+/// what was in it.
 fn kafka_keys(current: &KafkaSettings, wanted: &KafkaSettings) -> Vec<String> {
-    let KafkaSettings { brokers, properties } = wanted;
+    let KafkaSettings {
+        brokers,
+        properties,
+        property_files: _,
+        contents,
+    } = wanted;
     let mut keys = named([("kafka.brokers", *brokers == current.brokers)]);
     let names: BTreeSet<&String> = properties.keys().chain(current.properties.keys()).collect();
-    let other = names
-        .into_iter()
-        .filter(|name| properties.get(*name) != current.properties.get(*name));
-    keys.extend(other.map(|name| format!("kafka.properties.{name}")));
+    let other = names.into_iter().filter(|name| {
+        properties.get(*name) != current.properties.get(*name) || contents.get(*name) != current.contents.get(*name)
+    });
+    keys.extend(other.map(|name| {
+        let set = if properties.contains_key(name) { wanted } else { current };
+        set.key_of(name)
+    }));
     keys
 }
 

@@ -6,7 +6,7 @@ use crate::settings::{load, summary};
 const EXAMPLE: &str = include_str!("../../../config/livestreamd.toml");
 
 /// Every key of the configuration; in a named section, as of an example.
-const KEYS: [&str; 47] = [
+const KEYS: [&str; 48] = [
     "state_dir",
     "shutdown_timeout",
     "client_id",
@@ -40,6 +40,7 @@ const KEYS: [&str; 47] = [
     "dead_letter_topic",
     "key",
     "properties",
+    "property_files",
     "sync_interval",
     "max_bytes",
     "max_bytes_in_all",

@@ -5,6 +5,7 @@ mod admin;
 mod example;
 mod fuzz;
 mod hush;
+mod kafka_files;
 mod proxies;
 mod refusals;
 mod refused_credentials;

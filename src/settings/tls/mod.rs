@@ -255,14 +255,24 @@ fn file<T>(
     })
 }
 
+/// What is to be said of how long the certificates in a file are valid. Nothing if they cannot be made out.
+pub(super) fn warnings_of_age(bytes: &[u8], path: &Path) -> Vec<String> {
+    let now = SystemTime::now();
+    let certificates = pem::authorities(bytes).unwrap_or_default();
+    warnings(&certificates, path, now).collect()
+}
+
+fn warnings(certificates: &[CertificateDer<'_>], path: &Path, now: SystemTime) -> impl Iterator<Item = String> {
+    certificates.iter().enumerate().filter_map(move |(index, certificate)| {
+        let warning = pem::validity(certificate)?.warning(now)?;
+        Some(format!("certificate {} of {} {warning}", index + 1, path.display()))
+    })
+}
+
 fn warn_of_age(found: &Found<(Named, Vec<CertificateDer<'static>>)>, report: &mut Report) {
     let (file, certificates) = &found.value;
-    let now = SystemTime::now();
-    for (index, certificate) in certificates.iter().enumerate() {
-        if let Some(warning) = pem::validity(certificate).and_then(|validity| validity.warning(now)) {
-            let message = format!("certificate {} of {} {warning}", index + 1, file.path.display());
-            report.warn(found.place.key.as_str(), message);
-        }
+    for message in warnings(certificates, &file.path, SystemTime::now()) {
+        report.warn(found.place.key.as_str(), message);
     }
 }
 

@@ -14,6 +14,7 @@
 //! | [`sharing`] | several clients of one stream, and what else a request asks for |
 //! | [`kafka_away`] | a real broker is stopped, a topic is missing, a record is too large |
 //! | [`kafka_rights`] | a real broker does not know us, or does not let us write |
+//! | [`kafka_security`] | a real broker wants TLS, a certificate, an account or a token |
 //! | [`kafka_quota`] | a real broker slows us down |
 //! | [`kafka_outage`] | a real broker is away for long and has forgotten us, a topic is deleted |
 //! | [`kafka_trouble`] | one topic fails for long, gets partitions, or is lingered for |
@@ -26,6 +27,7 @@ mod kafka_errors;
 mod kafka_outage;
 mod kafka_quota;
 mod kafka_rights;
+mod kafka_security;
 mod kafka_trouble;
 mod measures;
 mod outsider;

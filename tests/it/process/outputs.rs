@@ -91,7 +91,7 @@ fn a_file_that_kafka_s_properties_name_and_that_is_not_there_is_a_fault_of_the_c
         "no summary of what cannot be used: {stderr}"
     );
     assert!(
-        stderr.contains("kafka.properties: ") && stderr.contains("ssl.certificate.location"),
+        stderr.contains("kafka.properties.ssl.certificate.location = \"/no/such/file\": there is no such file"),
         "{stderr}"
     );
     let (code, stdout, stderr) = check("[kafka.properties]\n\"linger.ms\" = \"soon\"", "");

@@ -92,7 +92,7 @@ impl Broker {
         Self::try_start_at(port, Some(accounts_port), config, &format_arguments)
     }
 
-    fn try_start_at(
+    pub(super) fn try_start_at(
         port: u16,
         accounts_port: Option<u16>,
         mut config: String,
@@ -136,6 +136,17 @@ impl Broker {
     pub fn accounts_addr(&self) -> String {
         let port = self.accounts_port.expect("the broker was started with accounts");
         format!("127.0.0.1:{port}")
+    }
+
+    /// Adds lines to its `server.properties`, which win over those before; it reads them when it is started again.
+    pub(super) fn reconfigure(&self, lines: &str) {
+        let path = self.dir.join("server.properties");
+        let mut file = fs::File::options()
+            .append(true)
+            .open(path)
+            .expect("the broker's configuration can be opened");
+        file.write_all(lines.as_bytes())
+            .expect("the broker's configuration can be written");
     }
 
     /// The JVM's process id, while the broker runs.
@@ -222,7 +233,7 @@ pub fn port_is_open(port: u16) -> bool {
     TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_ok()
 }
 
-fn server_properties(port: u16, controller_port: u16, properties: &[(&str, &str)]) -> String {
+pub(super) fn server_properties(port: u16, controller_port: u16, properties: &[(&str, &str)]) -> String {
     let mut text = format!(
         "\
 process.roles=broker,controller

@@ -49,8 +49,17 @@ impl Authority {
 
     /// A client's certificate and key, for files.
     pub fn client(&self) -> (String, String) {
+        self.pair(&["client.example"], false)
+    }
+
+    /// A certificate with these names, valid now or long ago, and its key, for files.
+    pub fn pair(&self, names: &[&str], expired: bool) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["client.example".to_owned()]).unwrap();
+        let mut params =
+            CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+        if expired {
+            (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
+        }
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         (certificate.pem(), key.serialize_pem())
     }

@@ -14,7 +14,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// `$1` is the directory, the rest the command. `gone` is written before the kill, so that whoever sees the child die of it sees the
-/// file too. Ctrl-C reaches the whole process group: the shell must survive it to do its work.
+/// file too; by `true`, because `:` would end the shell before the kill if the directory is gone already. Ctrl-C reaches the whole process
+/// group: the shell must survive it to do its work.
 const GUARD: &str = r#"
 trap '' INT HUP
 dir=$1; shift
@@ -22,7 +23,7 @@ exec 3<&0
 "$@" </dev/null >&2 3<&- &
 child=$!
 echo "$child"
-{ read -r _; : >"$dir/gone"; kill -s KILL "$child"; } <&3 >/dev/null 2>&1 &
+{ read -r _; true >"$dir/gone"; kill -s KILL "$child"; } <&3 >/dev/null 2>&1 &
 watch=$!
 exec 3<&- </dev/null >/dev/null
 wait "$child"; code=$?

@@ -6,7 +6,8 @@
 //! | [`certificates`] | an authority of a test's own, and what it issues |
 //! | [`broker`] | [`broker::Broker`]: a broker of a test's own, to be stopped, killed and started again |
 //! | [`operator`] | [`operator::Operator`]: a broker with accounts, rights and quotas, and who sets them |
-//! | [`authority`] | [`authority::Authority`]: who issues certificates |
+//! | [`secured`] | [`secured::Secured`]: a broker that lets nobody in without TLS, a certificate or an account |
+//! | [`token_endpoint`] | [`token_endpoint::TokenEndpoint`]: where librdkafka fetches OAuth tokens |
 //! | [`proxy`] | [`proxy::ConnectProxy`]: an HTTP proxy |
 //! | [`jars`] | Kafka's jars and a Java to run them |
 //! | [`guarded`] | [`guarded::Guarded`]: a child process that dies with the test process, whatever that dies of |
@@ -23,7 +24,9 @@ pub mod kafka;
 pub mod logs;
 pub mod operator;
 pub mod proxy;
+pub mod secured;
 pub mod source;
+pub mod token_endpoint;
 
 /// Waits until `happened` says yes, for what has no wake-up to offer (a port that closes, a foreign process that ends).
 /// Panics at `limit`, naming `what`.
