@@ -32,7 +32,7 @@ use crate::lifecycle::lease::{Found, FoundLease};
 use crate::lifecycle::life::{Stamp, Trace};
 use crate::lifecycle::{BootId, Lease, Moment, Phase, ResetDone};
 use crate::settings::canonical_url;
-use crate::state_dir::{TooNew, make_private_dir, write_durably};
+use crate::state_dir::{TooNew, make_private_dir, open_regular, write_durably};
 use trace::StoredStamp;
 
 pub mod trace;
@@ -390,14 +390,8 @@ fn read_stored(path: &Path) -> io::Result<Stored> {
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    // A pipe would block.
-    if !path.metadata()?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
     let mut content = Vec::new();
-    std::fs::File::open(path)?
-        .take(MAX_BYTES + 1)
-        .read_to_end(&mut content)?;
+    open_regular(path)?.take(MAX_BYTES + 1).read_to_end(&mut content)?;
     if content.len() as u64 > MAX_BYTES {
         Err(io::ErrorKind::FileTooLarge.into())
     } else {

@@ -66,6 +66,15 @@ pub fn make_private_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(PRIVATE_DIR).create(path)
 }
 
+/// Opens a file to read it. Anything but a regular file is an error: a pipe would block.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    if path.metadata()?.is_file() {
+        File::open(path)
+    } else {
+        Err(io::ErrorKind::InvalidInput.into())
+    }
+}
+
 /// Writes a whole file so that after a crash there is the old one or the new one, never a part: a temporary file, synced, renamed
 /// over the old one, and the directory synced. Returns when it is durable. Whatever stood in the temporary file's place is gone, and
 /// what could not be written leaves nothing there.

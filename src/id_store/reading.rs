@@ -12,6 +12,7 @@ use std::path::Path;
 use super::Found;
 use super::layout::{Header, PIECE_BYTES, Piece, decode, read_header};
 use crate::dedup::Entry;
+use crate::state_dir::open_regular;
 
 /// How many entries are read at a time.
 const CHUNK: usize = 1024;
@@ -87,11 +88,7 @@ pub(super) fn read_file(
 
 /// What a file begins with.
 pub(super) fn header_of(path: &Path) -> io::Result<Header> {
-    // A pipe would block.
-    if !path.metadata()?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    first_piece(&File::open(path)?)
+    first_piece(&open_regular(path)?)
 }
 
 fn first_piece(file: &File) -> io::Result<Header> {
