@@ -3,12 +3,18 @@
 //! Promise: every byte that can be inflated from what has come is handed out by the calls that take it in, nothing is held back
 //! for more; one call writes no more than its caller has room for, so a small input cannot burst into a large buffer; and damage
 //! is reported once everything before it has been handed out.
+//!
+//! Header and trailer are read here (RFC 1952), and the inflater sees raw deflate only: then the checksum can be computed with the
+//! processor's own instruction for it, and one decoder serves all members.
 
+use crc32fast::Hasher;
 use flate2::{Decompress, FlushDecompress, Status};
 use thiserror::Error;
 
-/// zlib's largest window, which every gzip stream may use.
-const WINDOW_BITS: u8 = 15;
+use super::gzip_header::GzipHeader;
+
+/// CRC-32 and length of the plain bytes, both little-endian.
+const TRAILER_BYTES: usize = 8;
 
 /// An incremental gzip decoder.
 ///
@@ -18,19 +24,23 @@ const WINDOW_BITS: u8 = 15;
 pub struct Gunzip {
     inflate: Decompress,
     place: Place,
+    /// The checksum and length of the member's plain bytes so far.
+    plain: Hasher,
+    plain_bytes: u32,
     /// Damage that was found behind bytes that had to be handed out first.
     found: Option<CorruptGzip>,
 }
 
 /// Where in the stream we are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Place {
-    /// Nothing came yet; the decoder is fresh.
-    Start,
-    /// In a header, in compressed data, or in a trailer.
-    InMember,
-    /// A trailer was the last thing read; the decoder is used up.
-    AfterTrailer,
+    /// Nothing came yet, or a trailer was the last thing read.
+    Between,
+    Header(GzipHeader),
+    /// In compressed data.
+    Data,
+    /// In a trailer, of which so many bytes have come.
+    Trailer([u8; TRAILER_BYTES], usize),
 }
 
 /// What one call did.
@@ -53,13 +63,15 @@ impl Gunzip {
     /// A decoder that expects the header of a first member.
     pub fn new() -> Self {
         Self {
-            inflate: fresh(),
-            place: Place::Start,
+            inflate: Decompress::new(false),
+            place: Place::Between,
+            plain: Hasher::new(),
+            plain_bytes: 0,
             found: None,
         }
     }
 
-    /// Inflates from `input` into `output`; see [`Step`].
+    /// Inflates from `input` into `output`; see [`Step`]. One call goes no further than the end of a member.
     ///
     /// # Errors
     /// The data is damaged. Every later call says so again.
@@ -67,53 +79,84 @@ impl Gunzip {
         if let Some(damage) = &self.found {
             return Err(damage.clone());
         }
-        if self.is_between_members() {
-            if input.is_empty() {
-                return Ok(Step {
-                    consumed: 0,
-                    produced: 0,
-                    again: false,
-                });
+        let mut step = Step {
+            consumed: 0,
+            produced: 0,
+            again: false,
+        };
+        if let Err(damage) = self.go(input, output, &mut step) {
+            self.found = Some(damage.clone());
+            if step.produced == 0 {
+                return Err(damage);
             }
-            if self.place == Place::AfterTrailer {
-                self.inflate = fresh();
-            }
-            self.place = Place::InMember;
         }
+        let moved = step.consumed > 0 || step.produced > 0;
+        step.again = self.found.is_some()
+            || (moved && step.consumed < input.len())
+            // A full output may have left inflated bytes behind in the window, unless the member is over.
+            || (step.produced == output.len() && !output.is_empty() && matches!(self.place, Place::Data));
+        Ok(step)
+    }
 
+    /// Through the parts of one member, as far as input and output go.
+    fn go(&mut self, input: &[u8], output: &mut [u8], step: &mut Step) -> Result<(), CorruptGzip> {
+        if matches!(self.place, Place::Between) {
+            if input.is_empty() {
+                return Ok(());
+            }
+            self.place = Place::Header(GzipHeader::default());
+        }
+        if let Place::Header(header) = &mut self.place {
+            step.consumed = header.take(input)?;
+            if !header.is_whole() {
+                return Ok(());
+            }
+            self.inflate.reset(false);
+            self.plain.reset();
+            self.plain_bytes = 0;
+            self.place = Place::Data;
+        }
+        if matches!(self.place, Place::Data) {
+            let (consumed, produced, outcome) = self.inflate(&input[step.consumed..], output);
+            step.consumed += consumed;
+            step.produced = produced;
+            self.plain.update(&output[..produced]);
+            self.plain_bytes = self.plain_bytes.wrapping_add(produced as u32);
+            match outcome? {
+                Status::StreamEnd => self.place = Place::Trailer([0; TRAILER_BYTES], 0),
+                Status::Ok | Status::BufError => {}
+            }
+        }
+        if let Place::Trailer(trailer, filled) = &mut self.place {
+            let rest = &input[step.consumed..];
+            let more = rest.len().min(TRAILER_BYTES - *filled);
+            trailer[*filled..*filled + more].copy_from_slice(&rest[..more]);
+            *filled += more;
+            step.consumed += more;
+            if *filled == TRAILER_BYTES {
+                let expected = u64::from(self.plain_bytes) << 32 | u64::from(self.plain.clone().finalize());
+                check(u64::from_le_bytes(*trailer), expected)?;
+                self.place = Place::Between;
+            }
+        }
+        Ok(())
+    }
+
+    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> (usize, usize, Result<Status, CorruptGzip>) {
         let (consumed_before, produced_before) = (self.inflate.total_in(), self.inflate.total_out());
         let outcome = self.inflate.decompress(input, output, FlushDecompress::None);
         let consumed = (self.inflate.total_in() - consumed_before) as usize;
         let produced = (self.inflate.total_out() - produced_before) as usize;
-        match outcome {
-            Ok(Status::StreamEnd) => self.place = Place::AfterTrailer,
-            Ok(Status::Ok | Status::BufError) => {}
-            Err(error) => {
-                let damage = CorruptGzip(describe(&error));
-                self.found = Some(damage.clone());
-                if produced == 0 {
-                    return Err(damage);
-                }
-            }
-        }
-        let moved = consumed > 0 || produced > 0;
-        let again = self.found.is_some()
-            || (moved && consumed < input.len())
-            // A full output may have left inflated bytes behind in the window, unless the member is over.
-            || (produced == output.len() && !output.is_empty() && self.place == Place::InMember);
-        Ok(Step {
+        (
             consumed,
             produced,
-            again,
-        })
+            outcome.map_err(|error| CorruptGzip(describe(&error))),
+        )
     }
 
     /// Whether a trailer was the last thing read, or nothing came yet: the only places where a gzip stream may end.
     pub const fn is_between_members(&self) -> bool {
-        match self.place {
-            Place::Start | Place::AfterTrailer => true,
-            Place::InMember => false,
-        }
+        matches!(self.place, Place::Between)
     }
 }
 
@@ -123,30 +166,31 @@ impl Default for Gunzip {
     }
 }
 
-/// flate2 can reset a decoder to zlib or raw deflate only, so each member gets a decoder of its own. Members are rare.
-fn fresh() -> Decompress {
-    Decompress::new_gzip(WINDOW_BITS)
+/// Length above checksum, as they stand in a trailer.
+const fn check(told: u64, expected: u64) -> Result<(), CorruptGzip> {
+    if told as u32 != expected as u32 {
+        return Err(CorruptGzip("incorrect data check"));
+    }
+    if told != expected {
+        return Err(CorruptGzip("incorrect length check"));
+    }
+    Ok(())
 }
 
 /// zlib's own messages, kept to those that we know: an error must not be made of what came over the wire.
 fn describe(error: &flate2::DecompressError) -> &'static str {
-    const KNOWN: [&str; 16] = [
-        "incorrect header check",
-        "unknown compression method",
-        "invalid window size",
-        "unknown header flags set",
-        "header crc mismatch",
+    const KNOWN: [&str; 11] = [
         "invalid block type",
         "invalid stored block lengths",
         "too many length or distance symbols",
         "invalid code lengths set",
         "invalid bit length repeat",
         "invalid code -- missing end-of-block",
+        "invalid literal/lengths set",
+        "invalid distances set",
         "invalid literal/length code",
         "invalid distance code",
         "invalid distance too far back",
-        "incorrect data check",
-        "incorrect length check",
     ];
     let message = error.message().unwrap_or_default();
     KNOWN

@@ -8,6 +8,7 @@
 //! Both are fed by their caller and know no socket, clock or runtime. Memory is bounded whatever comes in.
 
 pub mod gzip;
+mod gzip_header;
 pub mod records;
 
 pub use gzip::{CorruptGzip, Gunzip, Step};
