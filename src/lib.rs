@@ -4,6 +4,7 @@
 //!
 //! | floor | module | job |
 //! | --- | --- | --- |
+//! | pure | [`buffers`] | memory that is used again and again |
 //! | pure | [`lifecycle`] | when may a connection slot connect? |
 //! | pure | [`framing`] | compressed bytes in, whole records out |
 //! | pure | [`hit`] | the ids in a record, and whether it is a hit at all |
@@ -30,6 +31,7 @@
 pub mod admin;
 #[cfg(feature = "kafka")]
 pub mod app;
+pub mod buffers;
 #[cfg(feature = "kafka")]
 pub mod cli;
 pub mod clock;

@@ -4,11 +4,12 @@
 //! ending included; what has no `\n` yet stays; a record that is too long is described in its place in the order, and never
 //! held whole, so memory is bounded by the limit and a constant.
 
-use std::cell::Cell;
 use std::fmt;
 
 use bytes::Bytes;
 use memchr::{memchr, memrchr};
+
+use crate::buffers::Buffers;
 
 /// How much of a record that is too long is kept for its description: enough to see what it was.
 pub const KEPT_OF_TOO_LONG: usize = 4 * 1024;
@@ -28,17 +29,16 @@ const LEAST_ROOM: usize = 8 * 1024;
 /// A splitter that waits and holds no more than this keeps no more than this.
 const MOST_AT_REST: usize = 16 * 1024;
 
-thread_local! {
-    /// A buffer of the usual size that a splitter at rest does not need, for whichever is the next to write on this thread. Most connections
-    /// wait most of the time, so that a few buffers serve them all, and stay in the caches.
-    static SPARE: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
-}
+/// Buffers of the usual size. A splitter at rest has none: most connections wait most of the time, so that a few serve them all, and stay in
+/// the caches. Those that are kept for the next burst are 4 MiB at most.
+static BUFFERS: Buffers = Buffers::new(USUAL_BUFFER, 32);
 
 /// Takes plain bytes in and hands whole records out.
 ///
 /// In a loop: while [`Self::is_due`], or when nothing more is at hand, [`Self::take`]; then write into [`Self::room`] and
 /// report with [`Self::filled`]. Before a wait for more, [`Self::rest`].
 pub struct RecordSplitter {
+    buffers: &'static Buffers,
     max_record_bytes: usize,
     /// All of it is initialised, so that no step clears it again. `start..end` is held, `start..whole` of it whole records. At rest it is
     /// just what is held.
@@ -52,9 +52,10 @@ pub struct RecordSplitter {
 
 /// What comes out, in the order of the stream.
 #[derive(PartialEq, Eq)]
-pub enum Piece<'a> {
-    /// Whole records, one after another with their line endings; the last byte is a `\n`.
-    Records(&'a [u8]),
+pub enum Piece {
+    /// Whole records, one after another with their line endings; the last byte is a `\n`. Keeping them keeps no more than twice their
+    /// memory.
+    Records(Bytes),
     /// One record that was too long to keep.
     TooLong(TooLong),
 }
@@ -71,7 +72,12 @@ pub struct TooLong {
 impl RecordSplitter {
     /// A splitter that keeps records of up to `max_record_bytes`, counted without the line ending (`\n` or `\r\n`).
     pub fn new(max_record_bytes: usize) -> Self {
+        Self::with(&BUFFERS, max_record_bytes)
+    }
+
+    fn with(buffers: &'static Buffers, max_record_bytes: usize) -> Self {
         Self {
+            buffers,
             max_record_bytes,
             buffer: Vec::new(),
             start: 0,
@@ -138,7 +144,7 @@ impl RecordSplitter {
     }
 
     /// The longest run of whole records, or the record that was too long, whichever comes first in the stream.
-    pub fn take(&mut self) -> Option<Piece<'_>> {
+    pub fn take(&mut self) -> Option<Piece> {
         if self.start == self.whole {
             return None;
         }
@@ -149,8 +155,7 @@ impl RecordSplitter {
         let run = self.start..self.whole;
         if run.len() <= self.max_record_bytes {
             // No record of it can be too long, whatever their number.
-            self.start = self.whole;
-            return Some(Piece::Records(&self.buffer[run]));
+            return Some(Piece::Records(self.hand_out(run)));
         }
         while self.start < self.whole {
             let before = self.start;
@@ -164,7 +169,24 @@ impl RecordSplitter {
             self.start = before;
             break;
         }
-        Some(Piece::Records(&self.buffer[run.start..self.start]))
+        Some(Piece::Records(Bytes::copy_from_slice(
+            &self.buffer[run.start..self.start],
+        )))
+    }
+
+    /// All whole records. A long run leaves with the buffer that it was inflated into, and what stays is copied; a short one is copied, so that
+    /// who keeps it keeps nothing else alive.
+    fn hand_out(&mut self, run: std::ops::Range<usize>) -> Bytes {
+        let rest = self.end - run.end;
+        if run.len() < RUN_BYTES || rest > run.len() || self.buffer.len() != USUAL_BUFFER {
+            self.start = run.end;
+            return Bytes::copy_from_slice(&self.buffer[run]);
+        }
+        let mut next = self.buffers.take();
+        next[..rest].copy_from_slice(&self.buffer[run.end..self.end]);
+        let full = std::mem::replace(&mut self.buffer, next);
+        (self.start, self.whole, self.end) = (0, 0, rest);
+        self.buffers.share(full, run)
     }
 
     /// Nothing more is at hand: lends the buffer to others, unless much of a record is in it.
@@ -176,14 +198,12 @@ impl RecordSplitter {
         self.move_to_front();
         let kept = self.buffer[..self.end].to_vec();
         let spare = std::mem::replace(&mut self.buffer, kept);
-        if spare.len() == USUAL_BUFFER {
-            SPARE.set(Some(spare));
-        }
+        self.buffers.give_back(spare);
     }
 
     /// Takes a buffer to write into again.
     fn wake(&mut self) {
-        let mut buffer = SPARE.take().unwrap_or_else(|| vec![0; USUAL_BUFFER]);
+        let mut buffer = self.buffers.take();
         buffer[..self.buffer.len()].copy_from_slice(&self.buffer);
         self.buffer = buffer;
     }
@@ -244,7 +264,7 @@ impl fmt::Debug for RecordSplitter {
     }
 }
 
-impl fmt::Debug for Piece<'_> {
+impl fmt::Debug for Piece {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Records(run) => write!(f, "Records({} bytes)", run.len()),
@@ -420,7 +440,7 @@ mod tests {
         splitter.room()[..10].copy_from_slice(b"a\nb\r\n\ncut!");
         splitter.filled(10);
         assert!(!splitter.is_due(), "it can wait for more");
-        assert_eq!(splitter.take(), Some(Piece::Records(b"a\nb\r\n\n")));
+        assert_eq!(splitter.take(), Some(Piece::Records(Bytes::from_static(b"a\nb\r\n\n"))));
         assert_eq!(splitter.take(), None);
         assert_eq!(splitter.unfinished_bytes(), 4);
     }
@@ -498,7 +518,11 @@ mod tests {
 
     #[test]
     fn a_splitter_at_rest_keeps_no_more_than_the_record_that_it_waits_for_and_two_of_them_share_a_buffer() {
-        let mut splitters = [RecordSplitter::new(1 << 20), RecordSplitter::new(1 << 20)];
+        let buffers: &'static Buffers = Box::leak(Box::new(Buffers::new(USUAL_BUFFER, 2)));
+        let mut splitters = [
+            RecordSplitter::with(buffers, 1 << 20),
+            RecordSplitter::with(buffers, 1 << 20),
+        ];
         let mut out = Vec::new();
         for (number, bytes) in [(0, &b"1\n1"[..]), (1, b"2\n"), (0, b"1\n"), (1, b"2")] {
             let splitter = &mut splitters[number];
@@ -509,11 +533,45 @@ mod tests {
             assert_eq!(splitter.buffer.capacity() as u64, splitter.unfinished_bytes());
         }
         assert_eq!(records(&out), [&b"1\n"[..], b"2\n", b"11\n"]);
-        let spare = SPARE.take().unwrap();
+        let spare = buffers.take();
         let address = spare.as_ptr();
-        SPARE.set(Some(spare));
+        buffers.give_back(spare);
         assert_eq!(splitters[0].room().as_ptr(), address, "what the other has used");
-        assert!(SPARE.take().is_none());
+    }
+
+    #[test]
+    fn a_long_run_leaves_with_its_buffer_and_what_stays_is_whole() {
+        let buffers: &'static Buffers = Box::leak(Box::new(Buffers::new(USUAL_BUFFER, 2)));
+        let mut splitter = RecordSplitter::with(buffers, 1 << 20);
+        let record = [&b"x".repeat(999)[..], b"\n"].concat();
+        let stream = [&record.repeat(130)[..], b"y".repeat(500).as_slice()].concat();
+        let mut at = 0;
+        while at < stream.len() {
+            let room = splitter.room();
+            let count = room.len().min(stream.len() - at);
+            room[..count].copy_from_slice(&stream[at..at + count]);
+            splitter.filled(count);
+            at += count;
+        }
+        let inflated_at = splitter.buffer.as_ptr();
+        let Some(Piece::Records(run)) = splitter.take() else {
+            panic!()
+        };
+        assert_eq!((run.as_ptr(), run.len()), (inflated_at, 130_000));
+        assert_eq!(splitter.unfinished_bytes(), 500);
+        splitter.room()[..1].copy_from_slice(b"\n");
+        splitter.filled(1);
+        let Some(Piece::Records(rest)) = splitter.take() else {
+            panic!()
+        };
+        assert_eq!(rest, [&b"y".repeat(500)[..], b"\n"].concat());
+        assert!(
+            run.iter().all(|byte| b"x\n".contains(byte)),
+            "nothing was written over it"
+        );
+        drop(run);
+        let again = buffers.take();
+        assert_eq!(again.as_ptr(), inflated_at, "it is used again");
     }
 
     #[test]

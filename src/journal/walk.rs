@@ -13,9 +13,13 @@ use super::batch::HEADER_BYTES;
 use super::files::{OpenFile, read_full_at};
 use super::format::{self, MAGIC, NoBatch};
 use super::{Batch, Position};
+use crate::buffers::Buffers;
 
 /// What is read at a time.
 pub const CHUNK_BYTES: u64 = 1024 * 1024;
+
+/// Two readers of one stream, each with what it reads and what is still being forwarded.
+static CHUNKS: Buffers = Buffers::new(CHUNK_BYTES as usize, 4);
 
 /// A place in a segment's file.
 #[derive(Debug)]
@@ -178,10 +182,15 @@ impl Walk {
         {
             return Ok(self.chunk.slice(offset as usize..));
         }
-        let mut chunk = vec![0; wanted.max(CHUNK_BYTES).min(left) as usize];
-        let read = read_full_at(&*self.file, at, &mut chunk)?;
-        chunk.truncate(read);
-        self.chunk = chunk.into();
+        self.chunk = Bytes::new();
+        let length = wanted.max(CHUNK_BYTES).min(left) as usize;
+        let mut chunk = if length < CHUNK_BYTES as usize / 2 || length > CHUNK_BYTES as usize {
+            vec![0; length]
+        } else {
+            CHUNKS.take()
+        };
+        let read = read_full_at(&*self.file, at, &mut chunk[..length])?;
+        self.chunk = CHUNKS.share(chunk, 0..read);
         self.chunk_at = at;
         Ok(self.chunk.clone())
     }

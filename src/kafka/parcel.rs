@@ -1,6 +1,6 @@
 //! What is produced for a record: topic, key, headers and value.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use rdkafka::message::{Header, OwnedHeaders};
 
@@ -182,9 +182,11 @@ fn header(headers: OwnedHeaders, key: &str, value: &str) -> OwnedHeaders {
 
 /// `high_low`, in decimal.
 fn write_id(buffer: &mut String, (high, low): (u64, u64)) -> &str {
+    let mut digits = itoa::Buffer::new();
     buffer.clear();
-    // Writing to a string does not fail.
-    let _ = write!(buffer, "{high}_{low}");
+    buffer.push_str(digits.format(high));
+    buffer.push('_');
+    buffer.push_str(digits.format(low));
     buffer
 }
 

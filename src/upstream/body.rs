@@ -163,10 +163,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Body<Io> {
         Ok(step.produced)
     }
 
-    /// Records are copied into a buffer of just their size: whoever keeps them keeps nothing else alive.
     fn take(&mut self) -> Option<Drained> {
         Some(match self.splitter.take()? {
-            Piece::Records(run) => Drained::Records(Bytes::copy_from_slice(run)),
+            Piece::Records(run) => Drained::Records(run),
             Piece::TooLong(too_long) => Drained::TooLong(too_long),
         })
     }

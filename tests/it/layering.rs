@@ -34,7 +34,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Time is an argument here, and the world is somewhere else.
-const PURE: &[&str] = &["lifecycle", "framing", "hit", "dedup"];
+const PURE: &[&str] = &["buffers", "lifecycle", "framing", "hit", "dedup"];
 
 /// Used from every floor, and using nothing.
 const ANYWHERE: &[&str] = &["exit_code"];
