@@ -15,10 +15,11 @@ use crate::buffers::Buffers;
 pub const KEPT_OF_TOO_LONG: usize = 4 * 1024;
 
 /// The most room that is offered at once, and so the most that one inflating step can produce.
-pub const STEP_BYTES: usize = 64 * 1024;
+pub const STEP_BYTES: usize = 128 * 1024;
 
-/// From this many bytes of whole records on, they should be taken before more come in.
-pub const RUN_BYTES: usize = 64 * 1024;
+/// From this many bytes of whole records on, they should be taken before more come in. Each run costs several wake-ups on its way to Kafka:
+/// with half as much a burst took 5 to 10 % more of the processor.
+pub const RUN_BYTES: usize = 128 * 1024;
 
 /// What the buffer starts with and shrinks back to: a run and the room for one more step.
 const USUAL_BUFFER: usize = RUN_BYTES + STEP_BYTES;
@@ -31,7 +32,7 @@ const MOST_AT_REST: usize = 16 * 1024;
 
 /// Buffers of the usual size. A splitter at rest has none: most connections wait most of the time, so that a few serve them all, and stay in
 /// the caches. Those that are kept for the next burst are 4 MiB at most.
-static BUFFERS: Buffers = Buffers::new(USUAL_BUFFER, 32);
+static BUFFERS: Buffers = Buffers::new(USUAL_BUFFER, 16);
 
 /// Takes plain bytes in and hands whole records out.
 ///
@@ -544,7 +545,7 @@ mod tests {
         let buffers: &'static Buffers = Box::leak(Box::new(Buffers::new(USUAL_BUFFER, 2)));
         let mut splitter = RecordSplitter::with(buffers, 1 << 20);
         let record = [&b"x".repeat(999)[..], b"\n"].concat();
-        let stream = [&record.repeat(130)[..], b"y".repeat(500).as_slice()].concat();
+        let stream = [&record.repeat(140)[..], b"y".repeat(500).as_slice()].concat();
         let mut at = 0;
         while at < stream.len() {
             let room = splitter.room();
@@ -557,7 +558,7 @@ mod tests {
         let Some(Piece::Records(run)) = splitter.take() else {
             panic!()
         };
-        assert_eq!((run.as_ptr(), run.len()), (inflated_at, 130_000));
+        assert_eq!((run.as_ptr(), run.len()), (inflated_at, 140_000));
         assert_eq!(splitter.unfinished_bytes(), 500);
         splitter.room()[..1].copy_from_slice(b"\n");
         splitter.filled(1);

@@ -39,7 +39,7 @@ pub struct Body<Io: AsyncRead + AsyncWrite + Unpin> {
 /// What came.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Drained {
-    /// Whole records, as they came, line endings included: about 64 KiB, or less if no more was at hand.
+    /// Whole records, as they came, line endings included: about 128 KiB, or less if no more was at hand.
     Records(Bytes),
     /// A record longer than `max_record_bytes`, in its place among the others.
     TooLong(TooLong),
@@ -91,7 +91,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Body<Io> {
         }
     }
 
-    /// Waits until something has come, then takes all that is at hand, up to about 64 KiB of records. After the end it says so
+    /// Waits until something has come, then takes all that is at hand, up to about 128 KiB of records. After the end it says so
     /// again. Cancel-safe: nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Drained {
         poll_fn(|cx| self.poll_next(cx)).await

@@ -84,7 +84,7 @@ async fn read_all<Io: AsyncRead + AsyncWrite + Unpin>(body: &mut Body<Io>) -> (V
     loop {
         match body.next().await {
             Drained::Records(run) => {
-                assert!(run.ends_with(b"\n") && run.len() < 200 * 1024, "{} bytes", run.len());
+                assert!(run.ends_with(b"\n") && run.len() <= 256 * 1024, "{} bytes", run.len());
                 bytes.extend_from_slice(&run);
             }
             Drained::TooLong(too_long) => panic!("{too_long:?}"),
