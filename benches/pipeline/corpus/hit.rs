@@ -89,8 +89,8 @@ pub fn write(number: u64, mean: usize, sent: Option<u64>, out: &mut Vec<u8>) {
     out.text(",\"browserWidth\":").number(320 + random.below(1600));
     out.text(",\"cookies\":\"Y\",\"currency\":\"EUR\",\"evars\":{\"evars\":{\"campaign\":\"")
         .text(random.pick(&WORDS));
-    // What comes after the props is about so long.
-    let rest = 640;
+    // What comes after the evars, without props, and after the props is about so long.
+    let (rest, tail) = (535, 215);
     fill(
         random,
         out,
@@ -133,7 +133,7 @@ pub fn write(number: u64, mean: usize, sent: Option<u64>, out: &mut Vec<u8>) {
     out.text("\",\"revenue\":")
         .number(random.below(90_000))
         .text(",\"units\":1}],\"props\":{\"prop0\":\"");
-    fill(random, out, "prop", PROPS, start + length.saturating_sub(rest - 320));
+    fill(random, out, "prop", PROPS, start + length.saturating_sub(tail));
     out.text("\"},\"receivedTimeGMT\":")
         .number(RECEIVED)
         .text(",\"reportSuite\":\"bench\",\"timeGMT\":")

@@ -26,7 +26,7 @@ pub const PIECE_HITS: u64 = 4_000;
 /// How much is gathered before it is flushed.
 const FLUSH_EVERY: usize = 16 * 1024;
 /// Raised whenever the bytes change, so that nothing old is served.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What must be known of a piece to serve it among others.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
