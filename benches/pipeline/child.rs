@@ -55,7 +55,7 @@ impl Child {
     }
 
     /// A process that is started as `command` says.
-    fn spawned(name: &'static str, command: &mut Command) -> anyhow::Result<Self> {
+    pub fn spawned(name: &'static str, command: &mut Command) -> anyhow::Result<Self> {
         let process = command.spawn().with_context(|| format!("cannot start {name}"))?;
         Ok(Self {
             name,

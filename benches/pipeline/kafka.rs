@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! (at the start)          ready BROKERS
-//! wait N SECONDS      ->  arrived COUNT UNIQUE SKIPPED, once N have arrived, or the time is over
+//! wait N SECONDS      ->  arrived COUNT UNIQUE SKIPPED, once N different hits have arrived, or the time is over
 //! latency             ->  latency COUNT P50 P99 MAX, in microseconds from the stamp of a live hit to its arrival
 //! down, up            ->  done: the mock's broker goes away, and comes back
 //! ```
@@ -53,6 +53,13 @@ pub struct Arrived {
     pub skipped: u64,
 }
 
+impl Arrived {
+    /// Different hits, if none of those that nobody could read was a repeat.
+    pub const fn different(self) -> u64 {
+        self.unique + self.skipped
+    }
+}
+
 /// How long live hits took from the server's stamp to the reader, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Latency {
@@ -90,9 +97,9 @@ impl Kafka {
         &self.brokers
     }
 
-    /// Waits until so many have arrived, or for so long, and says how many have.
-    pub fn wait(&mut self, count: u64, limit: Duration) -> anyhow::Result<Arrived> {
-        let [count, unique, skipped] = self.ask(&format!("wait {count} {}", limit.as_secs_f64()), "arrived")?;
+    /// Waits until so many different hits have arrived, those that nobody could read among them, or for so long, and says how many have.
+    pub fn wait(&mut self, hits: u64, limit: Duration) -> anyhow::Result<Arrived> {
+        let [count, unique, skipped] = self.ask(&format!("wait {hits} {}", limit.as_secs_f64()), "arrived")?;
         Ok(Arrived { count, unique, skipped })
     }
 
@@ -140,8 +147,8 @@ pub fn run(wanted: &Wanted) -> anyhow::Result<()> {
         let line = line?;
         let words: Vec<&str> = line.split(' ').collect();
         match (&*words, &cluster) {
-            (["wait", count, seconds], _) => {
-                let arrived = wait(&notes, count.parse()?, Duration::from_secs_f64(seconds.parse()?));
+            (["wait", hits, seconds], _) => {
+                let arrived = wait(&notes, hits.parse()?, Duration::from_secs_f64(seconds.parse()?));
                 println!("arrived {} {} {}", arrived.count, arrived.unique, arrived.skipped);
             }
             (["latency"], _) => {
@@ -211,17 +218,17 @@ fn read(consumer: &BaseConsumer, notes: &(Mutex<Notes>, Condvar)) {
         };
         let mut noted = lock(&notes.0);
         noted.add(&message, &id);
-        if noted.wanted.is_some_and(|wanted| noted.arrived.count >= wanted) {
+        if noted.wanted.is_some_and(|wanted| noted.arrived.different() >= wanted) {
             notes.1.notify_one();
         }
     }
 }
 
-fn wait(notes: &(Mutex<Notes>, Condvar), count: u64, limit: Duration) -> Arrived {
+fn wait(notes: &(Mutex<Notes>, Condvar), hits: u64, limit: Duration) -> Arrived {
     let deadline = Instant::now() + limit;
     let mut noted = lock(&notes.0);
-    noted.wanted = Some(count);
-    while noted.arrived.count < count {
+    noted.wanted = Some(hits);
+    while noted.arrived.different() < hits {
         let rest = deadline.saturating_duration_since(Instant::now());
         if rest.is_zero() {
             break;
@@ -233,7 +240,6 @@ fn wait(notes: &(Mutex<Notes>, Condvar), count: u64, limit: Duration) -> Arrived
             .0;
     }
     noted.wanted = None;
-    noted.arrived.unique = noted.ids.len() as u64;
     noted.arrived
 }
 
@@ -271,6 +277,7 @@ impl Notes {
         let hit = message.payload().unwrap_or_default();
         if let Some(at) = id.find(hit) {
             self.ids.insert(leading_number(&hit[at + ID.len()..]));
+            self.arrived.unique = self.ids.len() as u64;
         }
         if let Some(stamp) = hit.strip_prefix(STAMP).and_then(|rest| rest.get(..STAMP_DIGITS)) {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

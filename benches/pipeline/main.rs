@@ -10,11 +10,11 @@
 //! | `corpus` | hits, made and compressed once |
 //! | `serve`, `kafka` | both ends, each in a process of its own |
 //! | `child`, `procfs` | processes, and what the kernel has counted for them |
-//! | `stats`, `report` | medians; tables, CSV and plots |
+//! | `stats`, `report` | medians; tables, goals, CSV and plots |
+//! | `support` | a real broker |
 //!
 //! One program with roles: the harness starts it again as the service, as Kafka and as the leanest loop.
 
-#![allow(dead_code)]
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -32,6 +32,7 @@ mod serve;
 mod settings;
 mod stats;
 mod suites;
+mod support;
 
 use std::process::ExitCode;
 
@@ -83,5 +84,5 @@ fn play(role: Role) -> anyhow::Result<()> {
 }
 
 fn measure(arguments: &Arguments) -> anyhow::Result<()> {
-    suites::run(&arguments.suites, &Settings::from(arguments))
+    suites::run(&arguments.suites, arguments.real, &Settings::from(arguments))
 }

@@ -1,16 +1,19 @@
 //! Runs, one after the other: a fresh Kafka, service and contender for each, in an order that changes from round to round.
 
-use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use anyhow::{Context as _, bail};
 
+use super::contenders::daemon::{Daemon, Journal, quantile};
 use super::contenders::{Contender, Errand, Running};
 use super::corpus::{Corpus, PIECE_HITS};
-use super::kafka::{Arrived, Kafka, Latency};
+use super::kafka::{Arrived, Kafka, Latency, PARTITIONS};
 use super::procfs::{Cpu, Memory};
 use super::serve::{End, Plan, Server};
 use super::settings::Settings;
+use super::support;
 
 /// How long a run may take beyond the time that its live hits need.
 const LONGEST_RUN: Duration = Duration::from_secs(600);
@@ -29,6 +32,19 @@ pub struct Load {
     pub live: (u64, u64),
 }
 
+impl Load {
+    /// All hits as fast as they go, over one connection.
+    pub fn burst(settings: &Settings) -> Self {
+        Self {
+            case: "burst".to_owned(),
+            mean: settings.mean,
+            streams: 1,
+            pieces: settings.pieces,
+            live: (0, 0),
+        }
+    }
+}
+
 /// One run.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -43,7 +59,8 @@ pub struct Run {
     pub wall: Duration,
     /// By process.
     pub cpu: Vec<(&'static str, Cpu)>,
-    pub memory: Memory,
+    /// The daemon's, when all has arrived; the others' is not looked at.
+    pub memory: Option<Memory>,
     pub arrived: Arrived,
     pub latency: Latency,
     /// The bucket of the daemon's own histogram that its 99th percentile lies in, in seconds.
@@ -107,65 +124,116 @@ pub fn rounds(
 }
 
 fn run(suite: &'static str, contender: Contender, load: &Load, round: u32, settings: &Settings) -> anyhow::Result<Run> {
-    let corpus = Corpus::at(&settings.bench, load.mean).prepare(load.pieces * load.streams as u64)?;
-    let topics = settings.fresh_topics(load.streams);
-    let mut kafka = Kafka::start(&topics, settings.brokers.as_deref())?;
-    let (rate, seconds) = load.live;
-    let plan = Plan {
-        bench: settings.bench.clone(),
-        mean: load.mean,
-        pieces: load.pieces,
-        rate,
-        group: settings.group,
-        seconds,
-        end: if contender.stays() { End::Stay } else { End::Close },
-    };
-    let hits = (load.pieces * PIECE_HITS + plan.live_hits()) * load.streams as u64;
-    let server = Server::start(&plan)?;
-    let dir = settings.bench.join("run");
-    match fs::remove_dir_all(&dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-        Ok(()) | Err(_) => {}
-    }
-    let errand = Errand {
-        urls: (0..load.streams).map(|stream| server.url(stream)).collect(),
-        brokers: &kafka.brokers().to_owned(),
-        topics,
-        dir: &dir,
-        bench: &settings.bench,
-    };
+    let mut stage = Stage::set(contender, load, settings)?;
+    let hits = stage.hits;
     let began = Instant::now();
-    let mut running = contender.start(&errand)?;
-    let arrived = kafka.wait(hits, LONGEST_RUN + Duration::from_secs(seconds))?;
+    let mut running = contender.start(&stage.errand(settings))?;
+    let arrived = stage.kafka.wait(hits, LONGEST_RUN + Duration::from_secs(load.live.1))?;
     let wall = began.elapsed();
-    if arrived.count < hits {
-        bail!("{} of {hits} hits have arrived in {wall:?}", arrived.count);
+    if arrived.different() < hits {
+        bail!("{} of {hits} hits have arrived in {wall:?}", arrived.different());
     }
-    let memory = running.memory();
+    let memory = running.memory()?;
     let cpu = running.finish(hits)?;
-    // A hit that was counted twice would stand for one that is not there.
-    let arrived = kafka.wait(hits, Duration::ZERO)?;
-    if arrived.count != hits || arrived.unique + arrived.skipped < hits {
+    let arrived = stage.kafka.wait(hits, Duration::ZERO)?;
+    if arrived.count != hits {
         bail!("{hits} hits were sent, and this has arrived: {arrived:?}");
     }
     let own_p99 = match &running {
-        Running::Daemon(daemon) => {
-            super::contenders::daemon::quantile(&daemon.metrics()?, "livestreamd_delivery_latency_seconds", 0.99)
-        }
+        Running::Daemon(daemon) => quantile(&daemon.metrics()?, "livestreamd_delivery_latency_seconds", 0.99),
         Running::Pipe(_) => None,
     };
+    let latency = stage.kafka.latency()?;
+    drop(running);
+    stage.strike(settings);
     Ok(Run {
         suite,
         case: load.case.clone(),
         contender,
         round,
         hits,
-        bytes: corpus.raw,
+        bytes: stage.bytes,
         wall,
         cpu,
         memory,
         arrived,
-        latency: kafka.latency()?,
+        latency,
         own_p99,
     })
+}
+
+/// What a contender meets: Kafka with fresh topics, the service, and an empty directory. Whatever runs on it must end before it does.
+pub struct Stage {
+    pub kafka: Kafka,
+    /// Directory of this run alone.
+    pub dir: PathBuf,
+    /// All that will be sent.
+    pub hits: u64,
+    /// Of the corpus, before compression.
+    pub bytes: u64,
+    brokers: String,
+    server: Server,
+    topics: Vec<String>,
+}
+
+impl Stage {
+    /// Makes it, for this contender and load.
+    pub fn set(contender: Contender, load: &Load, settings: &Settings) -> anyhow::Result<Self> {
+        let corpus = Corpus::at(&settings.bench, load.mean).prepare(load.pieces * load.streams as u64)?;
+        let topics = settings.fresh_topics(load.streams);
+        if let Some(brokers) = &settings.brokers {
+            let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+            support::kafka::Kafka::at(brokers.clone()).create_topics(&names, PARTITIONS, &[]);
+        }
+        let kafka = Kafka::start(&topics, settings.brokers.as_deref())?;
+        let (rate, seconds) = load.live;
+        let plan = Plan {
+            bench: settings.bench.clone(),
+            mean: load.mean,
+            pieces: load.pieces,
+            rate,
+            group: settings.group,
+            seconds,
+            end: if contender.stays() { End::Stay } else { End::Close },
+        };
+        let dir = settings.bench.join("run");
+        match fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
+        fs::create_dir_all(&dir)?;
+        Ok(Self {
+            brokers: kafka.brokers().to_owned(),
+            kafka,
+            dir,
+            hits: (load.pieces * PIECE_HITS + plan.live_hits()) * load.streams as u64,
+            bytes: corpus.raw,
+            server: Server::start(&plan)?,
+            topics,
+        })
+    }
+
+    /// What a contender is told.
+    pub fn errand(&self, settings: &Settings) -> Errand {
+        Errand {
+            urls: (0..self.topics.len()).map(|stream| self.server.url(stream)).collect(),
+            topics: self.topics.clone(),
+            brokers: self.brokers.clone(),
+            dir: self.dir.clone(),
+            bench: settings.bench.clone(),
+        }
+    }
+
+    /// A daemon on it.
+    pub fn start_daemon(&self, settings: &Settings) -> anyhow::Result<Daemon> {
+        Daemon::start(&self.errand(settings), Journal::OnDisk)
+    }
+
+    /// Removes from a real broker what would fill its disk.
+    fn strike(&self, settings: &Settings) {
+        if let Some(brokers) = &settings.brokers {
+            let kafka = support::kafka::Kafka::at(brokers.clone());
+            self.topics.iter().for_each(|topic| kafka.delete_topic(topic));
+        }
+    }
 }

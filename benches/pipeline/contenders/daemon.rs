@@ -33,7 +33,7 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts it, with defaults for whatever has one.
-    pub fn start(errand: &Errand<'_>, journal: Journal) -> anyhow::Result<Self> {
+    pub fn start(errand: &Errand, journal: Journal) -> anyhow::Result<Self> {
         let (mut command, socket) = command(errand)?;
         if journal == Journal::Off {
             command.arg("--no-journal");
@@ -61,6 +61,20 @@ impl Daemon {
         self.wait_for("livestreamd_delivered_records_total", hits as f64, limit)
     }
 
+    /// Waits until so many connections stream.
+    pub fn wait_until_streaming(&self, connections: usize, limit: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + limit;
+        let streams =
+            |line: &&str| line.starts_with("livestreamd_connection_state{") && line.ends_with("state=\"streaming\"} 1");
+        while self.metrics()?.lines().filter(streams).count() < connections {
+            if Instant::now() > deadline {
+                bail!("not all of {connections} connections stream after {limit:?}");
+            }
+            std::thread::sleep(ASK_EVERY);
+        }
+        Ok(())
+    }
+
     /// Waits until a sum of its metrics is this much.
     pub fn wait_for(&self, name: &str, least: f64, limit: Duration) -> anyhow::Result<()> {
         let deadline = Instant::now() + limit;
@@ -78,9 +92,8 @@ impl Daemon {
 }
 
 /// The command that starts it, and the socket of its admin server. Its log goes into a file beside its state.
-pub fn command(errand: &Errand<'_>) -> anyhow::Result<(Command, PathBuf)> {
+pub fn command(errand: &Errand) -> anyhow::Result<(Command, PathBuf)> {
     let (config, socket) = (errand.dir.join("livestreamd.toml"), errand.dir.join("admin.sock"));
-    fs::create_dir_all(errand.dir)?;
     // What holds a token, even one that nobody asks for, is nobody else's to read.
     let text = configuration(errand, &socket)?;
     let file = fs::OpenOptions::new()
@@ -95,7 +108,7 @@ pub fn command(errand: &Errand<'_>) -> anyhow::Result<(Command, PathBuf)> {
     Ok((command, socket))
 }
 
-fn configuration(errand: &Errand<'_>, socket: &Path) -> anyhow::Result<String> {
+fn configuration(errand: &Errand, socket: &Path) -> anyhow::Result<String> {
     let mut text = String::new();
     writeln!(text, "state_dir = {:?}", errand.dir.join("state"))?;
     writeln!(

@@ -4,7 +4,7 @@ pub mod daemon;
 pub mod lean;
 mod python;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -36,16 +36,16 @@ pub enum Contender {
 
 /// Where from, where to, and where files may lie.
 #[derive(Clone, Debug)]
-pub struct Errand<'a> {
+pub struct Errand {
     /// One URL for each stream.
     pub urls: Vec<String>,
     /// One topic for each stream.
     pub topics: Vec<String>,
-    pub brokers: &'a str,
+    pub brokers: String,
     /// Directory of this run alone.
-    pub dir: &'a Path,
+    pub dir: PathBuf,
     /// `target/bench`.
-    pub bench: &'a Path,
+    pub bench: PathBuf,
 }
 
 /// A contender that runs. Dropping it kills it.
@@ -83,22 +83,22 @@ impl Contender {
     }
 
     /// Starts it.
-    pub fn start(self, errand: &Errand<'_>) -> anyhow::Result<Running> {
-        let (url, topic) = (&errand.urls[0], &errand.topics[0]);
+    pub fn start(self, errand: &Errand) -> anyhow::Result<Running> {
+        let (url, brokers, topic) = (&errand.urls[0], &errand.brokers, &errand.topics[0]);
         Ok(match self {
             Self::Daemon => Running::Daemon(Daemon::start(errand, Journal::OnDisk)?),
             Self::NoJournal => Running::Daemon(Daemon::start(errand, Journal::Off)?),
             Self::Lean => {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.args(["as-lean", "--url", url, "--brokers", errand.brokers, "--topic", topic]);
+                command.args(["as-lean", "--url", url, "--brokers", brokers, "--topic", topic]);
                 Running::Pipe(vec![Child::foreign("lean", &command)?])
             }
             Self::Kcat => {
                 let options = ["-X", "enable.idempotence=true", "-z", "lz4", "-H", "a=b", "-H", "c=d"];
-                Running::Pipe(curl_into_kcat(url, errand.brokers, topic, &options)?)
+                Running::Pipe(curl_into_kcat(url, brokers, topic, &options)?)
             }
-            Self::KcatDefaults => Running::Pipe(curl_into_kcat(url, errand.brokers, topic, &[])?),
-            Self::Python => Running::Pipe(vec![python::start(errand.bench, url, errand.brokers, topic)?]),
+            Self::KcatDefaults => Running::Pipe(curl_into_kcat(url, brokers, topic, &[])?),
+            Self::Python => Running::Pipe(vec![python::start(&errand.bench, url, brokers, topic)?]),
         })
     }
 }
@@ -121,19 +121,12 @@ impl Running {
         }
     }
 
-    /// What it holds in memory now, its processes together.
-    pub fn memory(&self) -> Memory {
-        let pids: Vec<u32> = match self {
-            Self::Daemon(daemon) => vec![daemon.child.pid()],
-            Self::Pipe(children) => children.iter().map(Child::pid).collect(),
-        };
-        // What has ended holds nothing.
-        let each = pids.into_iter().map(|pid| procfs::memory(pid).unwrap_or_default());
-        each.fold(Memory::default(), |all, one| Memory {
-            rss: all.rss + one.rss,
-            peak: all.peak + one.peak,
-            pss: all.pss + one.pss,
-        })
+    /// What the daemon holds in memory now. The others have ended, and hold nothing.
+    pub fn memory(&self) -> anyhow::Result<Option<Memory>> {
+        match self {
+            Self::Daemon(daemon) => Ok(Some(procfs::memory(daemon.child.pid())?)),
+            Self::Pipe(_) => Ok(None),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub fn row(run: &Run) -> String {
         cpu.user,
         cpu.system,
         run.per_million(),
-        run.memory.peak,
+        run.memory.map_or(0, |memory| memory.peak),
         run.arrived.unique,
         run.arrived.skipped,
         run.latency.p50,

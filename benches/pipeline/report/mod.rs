@@ -1,6 +1,8 @@
 //! What is shown and written down: tables for people and for docs/performance.md, a CSV with every run, and plots.
 
 mod csv;
+pub mod goals;
+pub mod plot;
 mod table;
 
 use std::fs;
@@ -8,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-pub use table::{Goal, Table, compare};
+pub use goals::Check;
+pub use table::{Goal, Table, compare, contenders, per_contender, per_million};
 
 use super::rounds::Run;
 
@@ -16,6 +19,7 @@ use super::rounds::Run;
 pub struct Report {
     dir: PathBuf,
     csv: String,
+    checks: Vec<Check>,
 }
 
 impl Report {
@@ -25,6 +29,7 @@ impl Report {
         Ok(Self {
             dir: dir.to_owned(),
             csv: csv::HEADER.to_owned(),
+            checks: Vec::new(),
         })
     }
 
@@ -39,6 +44,19 @@ impl Report {
         let text = table.to_string();
         println!("\n{name}\n\n{text}");
         self.write(&format!("{name}.md"), &text)
+    }
+
+    /// Holds figures to their goals, and adds them to `goals.md`.
+    pub fn checks(&mut self, checks: impl IntoIterator<Item = Check>) -> anyhow::Result<()> {
+        let known = self.checks.len();
+        self.checks.extend(checks);
+        println!("\n{}", goals::table(&self.checks[known..]));
+        self.write("goals.md", &goals::table(&self.checks).to_string())
+    }
+
+    /// Writes a plot to `NAME.svg`.
+    pub fn plot(&self, name: &str, svg: &str) -> anyhow::Result<()> {
+        self.write(&format!("{name}.svg"), svg)
     }
 
     fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {

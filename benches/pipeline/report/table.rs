@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::goals::Check;
 use crate::contenders::Contender;
 use crate::rounds::Run;
 use crate::stats::{median, spread};
@@ -70,8 +71,8 @@ impl fmt::Display for Table {
     }
 }
 
-/// How the contenders of one load compare with the daemon.
-pub fn compare(runs: &[Run], goals: &[Goal]) -> Table {
+/// What the contenders of one load have used.
+pub fn per_contender(runs: &[Run]) -> Table {
     let mut table = Table::new(&[
         "contender",
         "cpu/M",
@@ -79,49 +80,61 @@ pub fn compare(runs: &[Run], goals: &[Goal]) -> Table {
         "user",
         "system",
         "wall s",
-        "peak RSS MiB",
         "livestreamd takes",
-        "goal",
-        "met",
     ]);
-    let of = |contender: Contender| runs.iter().filter(move |run| run.contender == contender);
-    let figure = |contender, figure: &dyn Fn(&Run) -> f64| of(contender).map(figure).collect::<Vec<f64>>();
-    let per_million = |contender| median(&figure(contender, &Run::per_million));
-    let daemon = per_million(Contender::Daemon);
-    let mut contenders: Vec<Contender> = runs.iter().map(|run| run.contender).collect();
-    contenders.sort_unstable();
-    contenders.dedup();
-    for contender in contenders {
-        let all = figure(contender, &Run::per_million);
+    for contender in contenders(runs) {
         let part = |part: fn(&Run) -> f64| {
             format!(
                 "{:.2}",
-                median(&figure(contender, &|run: &Run| part(run) / run.hits as f64 * 1e6))
+                median(&figures(runs, contender, |run| part(run) / run.hits as f64 * 1e6))
             )
         };
-        let ratio = daemon / per_million(contender);
-        let goal = goals.iter().find(|goal| goal.of == contender).filter(|_| daemon > 0.0);
+        let ratio = ratio(runs, contender).filter(|_| contender != Contender::Daemon);
         table.row([
             contender.name().to_owned(),
-            format!("{:.2}", median(&all)),
-            format!("{:.0} %", spread(&all) * 100.0),
+            format!("{:.2}", per_million(runs, contender)),
+            format!("{:.0} %", spread(&figures(runs, contender, Run::per_million)) * 100.0),
             part(|run| run.cpu().user),
             part(|run| run.cpu().system),
-            format!("{:.2}", median(&figure(contender, &|run: &Run| run.wall.as_secs_f64()))),
-            match median(&figure(contender, &|run: &Run| run.memory.peak as f64)) {
-                0.0 => String::new(),
-                peak => format!("{:.0}", peak / f64::from(1 << 20)),
-            },
-            if contender == Contender::Daemon || daemon <= 0.0 {
-                String::new()
-            } else {
-                format!("{ratio:.2}x")
-            },
-            goal.map_or_else(String::new, |goal| format!("{:.2}x", goal.at_most)),
-            goal.map_or_else(String::new, |goal| {
-                if ratio <= goal.at_most { "yes" } else { "no" }.to_owned()
-            }),
+            format!("{:.2}", median(&figures(runs, contender, |run| run.wall.as_secs_f64()))),
+            ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}x")),
         ]);
     }
     table
+}
+
+/// The daemon held to its goals.
+pub fn compare(runs: &[Run], goals: &[Goal]) -> Vec<Check> {
+    let check = |goal: &Goal| {
+        let ratio = ratio(runs, goal.of)?;
+        let what = format!("{}: CPU of livestreamd against {}", runs.first()?.suite, goal.of.name());
+        Some(Check::at_most(what, ratio, "x", goal.at_most))
+    };
+    goals.iter().filter_map(check).collect()
+}
+
+/// Who has run.
+pub fn contenders(runs: &[Run]) -> Vec<Contender> {
+    let mut contenders: Vec<Contender> = runs.iter().map(|run| run.contender).collect();
+    contenders.sort_unstable();
+    contenders.dedup();
+    contenders
+}
+
+/// The median of a contender's CPU-seconds for a million hits; 0 if it has not run.
+pub fn per_million(runs: &[Run], contender: Contender) -> f64 {
+    median(&figures(runs, contender, Run::per_million))
+}
+
+/// What the daemon uses as a part of what another does, if both have run.
+fn ratio(runs: &[Run], other: Contender) -> Option<f64> {
+    let (daemon, other) = (per_million(runs, Contender::Daemon), per_million(runs, other));
+    (daemon > 0.0 && other > 0.0).then_some(daemon / other)
+}
+
+fn figures(runs: &[Run], contender: Contender, figure: impl Fn(&Run) -> f64) -> Vec<f64> {
+    runs.iter()
+        .filter(|run| run.contender == contender)
+        .map(figure)
+        .collect()
 }
