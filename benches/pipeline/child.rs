@@ -6,7 +6,7 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, set_parent_process_death_signal, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, set_parent_process_death_signal, waitid};
 
 use super::procfs::{Cpu, cpu};
 
@@ -94,11 +94,6 @@ impl Child {
     pub fn say(&mut self, line: &str) -> anyhow::Result<()> {
         let stdin = self.stdin.as_mut().context("it does not listen to us")?;
         writeln!(stdin, "{line}").with_context(|| format!("{} does not listen", self.name))
-    }
-
-    /// Sends it a signal.
-    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        kill_process(self.id()?, signal).with_context(|| format!("cannot send a signal to {}", self.name))
     }
 
     /// The processor time that it has used so far.

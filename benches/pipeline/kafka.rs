@@ -195,7 +195,11 @@ fn reader(brokers: &str, topics: &[String]) -> anyhow::Result<BaseConsumer> {
         .set("fetch.wait.max.ms", "5")
         .set("fetch.error.backoff.ms", "5")
         .set("reconnect.backoff.max.ms", "200")
-        .set("queued.max.messages.kbytes", "65536")
+        // Never a pause because much is fetched already: the mock throws away what is not fetched in time.
+        .set("queued.min.messages", "10000000")
+        .set("queued.max.messages.kbytes", "1048576")
+        .set("fetch.queue.backoff.ms", "1")
+        .set("fetch.message.max.bytes", "16777216")
         .set("log_level", "0")
         .create()
         .context("cannot make a reader for Kafka")?;

@@ -108,13 +108,18 @@ pub fn rounds(
                 .with_context(|| format!("{} of {suite}", contender.name()))?;
             let counted = if round < warm_up { "warm-up" } else { "round" };
             eprintln!(
-                "{suite} {counted} {round}: {} {}: {:.2} cpu/M, {:.2} s, {} hits",
+                "{suite} {counted} {round}: {}, {}: {:.2} cpu/M, {:.2} s",
                 load.case,
                 contender.name(),
                 run.per_million(),
-                run.wall.as_secs_f64(),
-                run.arrived.unique
+                run.wall.as_secs_f64()
             );
+            if run.arrived.skipped > 0 {
+                eprintln!(
+                    "  {} hits were gone before they could be read and checked",
+                    run.arrived.skipped
+                );
+            }
             if round >= warm_up {
                 runs.push(run);
             }

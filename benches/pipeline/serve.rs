@@ -39,13 +39,13 @@ pub struct Plan {
     #[arg(long)]
     pub pieces: u64,
     /// Live hits a second after that, on each stream.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long)]
     pub rate: u64,
     /// Live hits that go out together, in one flush and one chunk.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long)]
     pub group: u64,
     /// For how many seconds there are live hits.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long)]
     pub seconds: u64,
     /// What comes then.
     #[arg(long, value_enum)]

@@ -33,8 +33,8 @@ pub struct Arguments {
     /// Seconds of live hits.
     #[arg(long)]
     pub seconds: Option<u64>,
-    /// Live hits that go out together, at 1,000 a second.
-    #[arg(long, default_value_t = 10)]
+    /// Live hits that go out together, in one flush and one chunk: each by itself unless said otherwise, which is the dearest for all.
+    #[arg(long, default_value_t = 1)]
     pub group: u64,
     /// Only these contenders, where a suite has them.
     #[arg(long, value_delimiter = ',')]

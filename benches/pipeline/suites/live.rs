@@ -24,6 +24,11 @@ pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
         pieces: 0,
         live: (RATE, settings.seconds),
     };
+    // A minute is its own warm-up.
+    let settings = &Settings {
+        warm_up: false,
+        ..settings.clone()
+    };
     let runs = rounds("live", &settings.wanted(&CONTENDERS), &[load], settings)?;
     report.runs(&runs)?;
     report.table("live", &per_contender(&runs))?;

@@ -27,7 +27,7 @@ pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
         pieces: pieces / streams as u64,
         live: (0, 0),
     });
-    compare("streams", "cpu/M", Run::per_million, &by_streams, settings, report)?;
+    compare("streams", Run::per_million, &by_streams, settings, report)?;
     let bytes = settings.pieces * 2_460;
     let by_size = SIZES.map(|mean| Load {
         case: format!("{mean} bytes a hit"),
@@ -36,14 +36,13 @@ pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
         pieces: (bytes / mean as u64).max(1),
         live: (0, 0),
     });
-    compare("sizes", "CPU-s/GB", Run::per_gigabyte, &by_size, settings, report)?;
+    compare("sizes", Run::per_gigabyte, &by_size, settings, report)?;
     after_a_million(settings, report)
 }
 
 /// The same figure of several loads, and how far apart they are.
 fn compare(
     what: &'static str,
-    unit: &str,
     figure: fn(&Run) -> f64,
     loads: &[Load],
     settings: &Settings,
@@ -51,7 +50,7 @@ fn compare(
 ) -> anyhow::Result<()> {
     let runs = rounds(what, &[Contender::Daemon], loads, settings)?;
     report.runs(&runs)?;
-    let mut table = Table::new(&["case", unit, "spread", "cpu/M", "wall s", "peak RSS MiB", "hits"]);
+    let mut table = Table::new(&["case", "cpu/M", "CPU-s/GB", "spread", "wall s", "peak RSS MiB", "hits"]);
     let mut medians = Vec::new();
     for load in loads {
         let own: Vec<&Run> = runs.iter().filter(|run| run.case == load.case).collect();
@@ -61,9 +60,9 @@ fn compare(
         let peak = own.iter().filter_map(|run| run.memory).map(|memory| memory.peak).max();
         table.row([
             load.case.clone(),
-            format!("{:.2}", median(&figures)),
-            format!("{:.0} %", spread(&figures) * 100.0),
             format!("{:.2}", median(&of(&Run::per_million))),
+            format!("{:.2}", median(&of(&Run::per_gigabyte))),
+            format!("{:.0} %", spread(&figures) * 100.0),
             format!("{:.2}", median(&of(&|run: &Run| run.wall.as_secs_f64()))),
             format!("{:.0}", super::mib(peak.unwrap_or_default())),
             own.first().map_or_else(String::new, |run| run.hits.to_string()),
