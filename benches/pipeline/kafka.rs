@@ -137,11 +137,12 @@ pub fn run(wanted: &Wanted) -> anyhow::Result<()> {
         (None, brokers) => brokers.clone().unwrap_or_default(),
     };
     let notes = Arc::new((Mutex::new(Notes::default()), Condvar::new()));
-    let consumer = reader(&brokers, &wanted.topics)?;
-    thread::spawn({
+    // The mock gives out one batch of a partition at a time: several readers, or what is not read in time is gone.
+    for partition in 0..PARTITIONS {
+        let consumer = reader(&brokers, &wanted.topics, partition)?;
         let notes = Arc::clone(&notes);
-        move || read(&consumer, &notes)
-    });
+        thread::spawn(move || read(&consumer, &notes));
+    }
     println!("ready {brokers}");
     for line in stdin().lock().lines() {
         let line = line?;
@@ -184,7 +185,8 @@ fn mock(topics: &[String]) -> anyhow::Result<Cluster> {
     Ok(cluster)
 }
 
-fn reader(brokers: &str, topics: &[String]) -> anyhow::Result<BaseConsumer> {
+/// Reads this partition of each topic.
+fn reader(brokers: &str, topics: &[String], partition: i32) -> anyhow::Result<BaseConsumer> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         // Asked for by librdkafka; nobody joins a group.
@@ -205,9 +207,7 @@ fn reader(brokers: &str, topics: &[String]) -> anyhow::Result<BaseConsumer> {
         .context("cannot make a reader for Kafka")?;
     let mut all = TopicPartitionList::new();
     for topic in topics {
-        for partition in 0..PARTITIONS {
-            all.add_partition_offset(topic, partition, Offset::Beginning)?;
-        }
+        all.add_partition_offset(topic, partition, Offset::Beginning)?;
     }
     consumer.assign(&all)?;
     Ok(consumer)

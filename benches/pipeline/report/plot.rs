@@ -70,7 +70,7 @@ pub fn bars(title: &str, parts: &[&str], bars: &[Bar]) -> String {
 pub fn course(title: &str, panels: &[Panel], events: &[Event]) -> String {
     const LEFT: f64 = 80.0;
     const RIGHT: f64 = WIDTH - 24.0;
-    const TOP: f64 = 72.0;
+    const TOP: f64 = 96.0;
     const HEIGHT: f64 = 120.0;
     const STEP: f64 = HEIGHT + 44.0;
     let bottom = TOP + STEP * (panels.len().max(1) - 1) as f64 + HEIGHT;
@@ -83,7 +83,7 @@ pub fn course(title: &str, panels: &[Panel], events: &[Event]) -> String {
     let mut svg = Svg::new(title, bottom + 52.0);
     for at in ticks(last) {
         svg.line(x(at), TOP, x(at), bottom, FAINT, "");
-        svg.text(x(at), bottom + 20.0, "middle", &format!("{at:.0}"));
+        svg.text(x(at), bottom + 20.0, "middle", &tick(at));
     }
     svg.text(RIGHT, bottom + 40.0, "end", "seconds");
     for (nth, panel) in panels.iter().enumerate() {
@@ -100,7 +100,7 @@ pub fn course(title: &str, panels: &[Panel], events: &[Event]) -> String {
         svg.text(LEFT, top - 8.0, "start", &panel.name);
         for value in ticks(most) {
             svg.line(LEFT, y(value), RIGHT, y(value), FAINT, "");
-            svg.text(LEFT - 8.0, y(value) + 4.0, "end", &format!("{value}"));
+            svg.text(LEFT - 8.0, y(value) + 4.0, "end", &tick(value));
         }
         if let Some(limit) = panel.limit {
             svg.line(LEFT, y(limit), RIGHT, y(limit), RED, "6 4");
@@ -109,10 +109,14 @@ pub fn course(title: &str, panels: &[Panel], events: &[Event]) -> String {
         svg.curve(panel.points.iter().map(|(at, value)| (x(*at), y(*value))));
     }
     for (nth, event) in events.iter().enumerate() {
-        svg.line(x(event.at), TOP, x(event.at), bottom, INK, "2 3");
+        svg.line(x(event.at), TOP - 30.0, x(event.at), bottom, INK, "2 3");
         // Two rows, so that neighbours do not run into each other.
-        let anchor = if event.at > last * 0.8 { "end" } else { "start" };
-        svg.text(x(event.at), 40.0 + 14.0 * (nth % 2) as f64, anchor, event.name);
+        let (anchor, beside) = if event.at > last * 0.8 {
+            ("end", -5.0)
+        } else {
+            ("start", 5.0)
+        };
+        svg.text(x(event.at) + beside, 46.0 + 16.0 * (nth % 2) as f64, anchor, event.name);
     }
     svg.end()
 }
@@ -123,6 +127,12 @@ fn ticks(most: f64) -> Vec<f64> {
     let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * magnitude);
     let step = steps.into_iter().find(|step| most / step <= 6.0).unwrap_or(most);
     (0..=(most / step) as u32).map(|nth| f64::from(nth) * step).collect()
+}
+
+/// A round value without the digits that make it look otherwise.
+fn tick(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 struct Svg(String);

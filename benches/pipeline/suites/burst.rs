@@ -2,8 +2,7 @@
 
 use crate::contenders::Contender;
 use crate::procfs::Cpu;
-use crate::report::plot::{Bar, bars};
-use crate::report::{Check, Goal, Report, compare, contenders, per_contender};
+use crate::report::{Bar, Check, Goal, Page, bars, compare, contenders, per_contender};
 use crate::rounds::{Load, Run, rounds};
 use crate::settings::Settings;
 use crate::stats::median;
@@ -27,22 +26,23 @@ const GOALS: [Goal; 3] = [
 /// The most that may be resident, in MiB.
 pub const MOST_RESIDENT: f64 = 200.0;
 
-pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
+pub fn run(settings: &Settings, page: &mut Page) -> anyhow::Result<()> {
     let load = Load::burst(settings);
     let runs = rounds("burst", &settings.wanted(&CONTENDERS), &[load], settings)?;
-    report.runs(&runs)?;
-    report.table("burst", &per_contender(&runs))?;
-    report.plot(
-        "burst",
+    page.runs(&runs);
+    page.table("As fast as it goes", &per_contender(&runs));
+    page.plot(
+        "Burst: CPU-seconds for a million hits",
         &bars(
             "Burst: CPU-seconds for a million hits",
             &["user", "system"],
             &split(&runs),
         ),
     )?;
-    report.checks(compare(&runs, &GOALS))?;
+    page.checks(compare(&runs, &GOALS));
     let peak = runs.iter().filter_map(|run| run.memory).map(|memory| memory.peak).max();
-    report.checks(peak.map(|peak| Check::at_most("burst: peak RSS", crate::suites::mib(peak), " MiB", MOST_RESIDENT)))
+    page.checks(peak.map(|peak| Check::at_most("burst: peak RSS", crate::suites::mib(peak), " MiB", MOST_RESIDENT)));
+    Ok(())
 }
 
 /// User and system time of each contender.

@@ -1,8 +1,7 @@
 //! A live stream: 1,000 hits a second, as they come on a busy day.
 
 use crate::contenders::Contender;
-use crate::report::plot::bars;
-use crate::report::{Check, Goal, Report, Table, compare, per_contender};
+use crate::report::{Check, Goal, Page, Table, bars, compare, per_contender};
 use crate::rounds::{Load, rounds};
 use crate::settings::Settings;
 use crate::stats::median;
@@ -16,7 +15,7 @@ const RATE: u64 = 1_000;
 /// The daemon's `linger.ms` and 50 ms more.
 const LONGEST_MS: f64 = 250.0;
 
-pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
+pub fn run(settings: &Settings, page: &mut Page) -> anyhow::Result<()> {
     let load = Load {
         case: "live".to_owned(),
         mean: settings.mean,
@@ -30,10 +29,10 @@ pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
         ..settings.clone()
     };
     let runs = rounds("live", &settings.wanted(&CONTENDERS), &[load], settings)?;
-    report.runs(&runs)?;
-    report.table("live", &per_contender(&runs))?;
-    report.plot(
-        "live",
+    page.runs(&runs);
+    page.table("Processor time", &per_contender(&runs));
+    page.plot(
+        "1,000 hits a second: CPU-seconds for a million hits",
         &bars(
             "1,000 hits a second: CPU-seconds for a million hits",
             &["user", "system"],
@@ -67,14 +66,15 @@ pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
             },
         ]);
     }
-    report.table("latency", &table)?;
-    report.checks(compare(&runs, &GOALS))?;
+    page.table("From socket to Kafka", &table);
+    page.checks(compare(&runs, &GOALS));
     let p99: Vec<f64> = runs
         .iter()
         .filter(|run| run.contender == Contender::Daemon)
         .map(|run| run.latency.p99 as f64 / 1e3)
         .collect();
-    report.checks(
+    page.checks(
         (!p99.is_empty()).then(|| Check::at_most("live: p99 from socket to Kafka", median(&p99), " ms", LONGEST_MS)),
-    )
+    );
+    Ok(())
 }

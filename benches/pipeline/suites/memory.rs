@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::contenders::Contender;
 use crate::procfs::{self, Memory};
-use crate::report::{Check, Report, Table};
+use crate::report::{Check, Page, Table};
 use crate::rounds::{Load, Stage};
 use crate::settings::Settings;
 
@@ -18,7 +18,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 const ONE: f64 = 40.0;
 const EACH_FURTHER: f64 = 150.0;
 
-pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
+pub fn run(settings: &Settings, page: &mut Page) -> anyhow::Result<()> {
     let mut table = Table::new(&["state", "RSS MiB", "PSS MiB", "peak MiB"]);
     let mut row = |state: String, memory: Memory| {
         let cells = [memory.rss, memory.pss, memory.peak].map(|bytes| format!("{:.1}", super::mib(bytes)));
@@ -47,8 +47,9 @@ pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
             EACH_FURTHER,
         ));
     }
-    report.table("memory", &table)?;
-    report.checks(checks)
+    page.table("At rest", &table);
+    page.checks(checks);
+    Ok(())
 }
 
 fn at_rest(streams: usize, live: (u64, u64), settings: &Settings) -> anyhow::Result<Memory> {

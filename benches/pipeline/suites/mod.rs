@@ -9,7 +9,9 @@ mod outage;
 mod scale;
 mod start;
 
-use super::report::Report;
+use clap::ValueEnum as _;
+
+use super::report::{Page, verdict};
 use super::settings::{Settings, Suite};
 use super::support::broker::Broker;
 
@@ -25,9 +27,9 @@ const ALL: [Suite; 8] = [
     Suite::Start,
 ];
 
-/// Runs these suites, or all, on a broker of its own if it is to be real, and writes down what came of each as soon as it is known.
-pub fn run(wanted: &[Suite], real: bool, settings: &Settings) -> anyhow::Result<()> {
-    let mut report = Report::new(&settings.out)?;
+/// Runs these suites, or all, on a broker of its own if it is to be real, and writes down what came of each as soon as it
+/// is known. True if all goals are met.
+pub fn run(wanted: &[Suite], real: bool, settings: &Settings) -> anyhow::Result<bool> {
     let broker = real
         .then(|| Broker::try_start(&[]))
         .transpose()
@@ -39,6 +41,7 @@ pub fn run(wanted: &[Suite], real: bool, settings: &Settings) -> anyhow::Result<
             .or_else(|| settings.brokers.clone()),
         ..settings.clone()
     };
+    let mut checks = Vec::new();
     for suite in ALL {
         if !wanted.is_empty() && !wanted.contains(&suite) {
             continue;
@@ -53,9 +56,14 @@ pub fn run(wanted: &[Suite], real: bool, settings: &Settings) -> anyhow::Result<
             Suite::Outage => outage::run,
             Suite::Start => start::run,
         };
-        run(settings, &mut report)?;
+        let name = suite
+            .to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned());
+        let mut page = Page::new(&settings.out, &name);
+        run(settings, &mut page)?;
+        checks.extend(page.finish()?);
     }
-    Ok(())
+    Ok(verdict(&checks))
 }
 
 fn mib(bytes: u64) -> f64 {

@@ -9,8 +9,7 @@ use crate::contenders::Contender;
 use crate::contenders::daemon::{Daemon, sum_of};
 use crate::corpus::PIECE_HITS;
 use crate::procfs;
-use crate::report::plot::{Event, Panel, course};
-use crate::report::{Check, Report, Table};
+use crate::report::{Check, Event, Page, Panel, Table, course};
 use crate::rounds::{Load, Stage};
 use crate::settings::Settings;
 use crate::support::broker::Broker;
@@ -29,7 +28,7 @@ struct Sample {
     delivered: f64,
 }
 
-pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
+pub fn run(settings: &Settings, page: &mut Page) -> anyhow::Result<()> {
     let mut broker = Broker::try_start(&[]).map_err(anyhow::Error::msg)?;
     let pieces =
         settings.backlog.div_ceil(PIECE_HITS * settings.mean as u64) + (KILLED_AFTER as u64).div_ceil(PIECE_HITS);
@@ -95,7 +94,10 @@ pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
             name: "broker back",
         },
     ];
-    report.plot("outage", &course("A burst while Kafka is away", &panels, &events))?;
+    page.plot(
+        "A burst while Kafka is away",
+        &course("A burst while Kafka is away", &panels, &events),
+    )?;
     let rss = watch.samples.iter().map(|sample| sample.rss).max().unwrap_or_default();
     let backlog = watch.samples.iter().map(|sample| sample.backlog).fold(0.0, f64::max);
     let mut table = Table::new(&["what", "figure"]);
@@ -122,13 +124,14 @@ pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
         (arrived.count - arrived.unique).to_string(),
     ]);
     table.row(["largest RSS, MiB".to_owned(), format!("{:.1}", super::mib(rss))]);
-    report.table("outage", &table)?;
-    report.checks([Check::at_most(
+    page.table("In figures", &table);
+    page.checks([Check::at_most(
         "outage: RSS",
         super::mib(rss),
         " MiB",
         super::burst::MOST_RESIDENT,
-    )])
+    )]);
+    Ok(())
 }
 
 /// Looks at the daemon again and again.

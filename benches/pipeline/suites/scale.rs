@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use crate::contenders::Contender;
 use crate::corpus::PIECE_HITS;
-use crate::report::{Check, Report, Table};
+use crate::report::{Check, Page, Table};
 use crate::rounds::{Load, Run, Stage, rounds};
 use crate::settings::Settings;
 use crate::stats::{median, spread};
@@ -17,7 +17,7 @@ const SIZES: [usize; 3] = [1_000, 2_460, 16_000];
 const AT_MOST: f64 = 1.10;
 const MILLION: u64 = 1_000_000;
 
-pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
+pub fn run(settings: &Settings, page: &mut Page) -> anyhow::Result<()> {
     // So many that each stream gets one piece at least.
     let pieces = settings.pieces.next_multiple_of(50);
     let by_streams = STREAMS.map(|streams| Load {
@@ -27,7 +27,14 @@ pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
         pieces: pieces / streams as u64,
         live: (0, 0),
     });
-    compare("streams", Run::per_million, &by_streams, settings, report)?;
+    compare(
+        "The same hits over more streams",
+        "streams",
+        Run::per_million,
+        &by_streams,
+        settings,
+        page,
+    )?;
     let bytes = settings.pieces * 2_460;
     let by_size = SIZES.map(|mean| Load {
         case: format!("{mean} bytes a hit"),
@@ -36,20 +43,28 @@ pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
         pieces: (bytes / mean as u64).max(1),
         live: (0, 0),
     });
-    compare("sizes", Run::per_gigabyte, &by_size, settings, report)?;
-    after_a_million(settings, report)
+    compare(
+        "The same bytes in larger hits",
+        "sizes",
+        Run::per_gigabyte,
+        &by_size,
+        settings,
+        page,
+    )?;
+    after_a_million(settings, page)
 }
 
 /// The same figure of several loads, and how far apart they are.
 fn compare(
+    title: &str,
     what: &'static str,
     figure: fn(&Run) -> f64,
     loads: &[Load],
     settings: &Settings,
-    report: &mut Report,
+    page: &mut Page,
 ) -> anyhow::Result<()> {
     let runs = rounds(what, &[Contender::Daemon], loads, settings)?;
-    report.runs(&runs)?;
+    page.runs(&runs);
     let mut table = Table::new(&["case", "cpu/M", "CPU-s/GB", "spread", "wall s", "peak RSS MiB", "hits"]);
     let mut medians = Vec::new();
     for load in loads {
@@ -68,20 +83,21 @@ fn compare(
             own.first().map_or_else(String::new, |run| run.hits.to_string()),
         ]);
     }
-    report.table(what, &table)?;
+    page.table(title, &table);
     let least = medians.iter().copied().fold(f64::MAX, f64::min);
     let most = medians.iter().copied().fold(0.0, f64::max);
     let (first, last) = (&loads[0].case, &loads[loads.len() - 1].case);
-    report.checks([Check::at_most(
+    page.checks([Check::at_most(
         format!("scale: dearest against cheapest, {first} to {last}"),
         most / least,
         "x",
         AT_MOST,
-    )])
+    )]);
+    Ok(())
 }
 
 /// One run of two million hits: what the second million costs, against the first.
-fn after_a_million(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
+fn after_a_million(settings: &Settings, page: &mut Page) -> anyhow::Result<()> {
     let half = if settings.quick { 5 } else { MILLION / PIECE_HITS };
     let load = Load {
         case: "two million hits".to_owned(),
@@ -107,8 +123,8 @@ fn after_a_million(settings: &Settings, report: &mut Report) -> anyhow::Result<(
     let mut table = Table::new(&["hits", "cpu/M"]);
     table.row(["the first half".to_owned(), format!("{first:.2}")]);
     table.row(["the second half".to_owned(), format!("{second:.2}")]);
-    report.table("million", &table)?;
-    report.checks([
+    page.table("Two million hits in a row", &table);
+    page.checks([
         Check::at_most("scale: second million against first", second / first, "x", AT_MOST),
         Check::at_most(
             "scale: peak RSS over two million hits",
@@ -116,5 +132,6 @@ fn after_a_million(settings: &Settings, report: &mut Report) -> anyhow::Result<(
             " MiB",
             super::burst::MOST_RESIDENT,
         ),
-    ])
+    ]);
+    Ok(())
 }

@@ -7,7 +7,7 @@ use crate::child::Child;
 use crate::contenders::Contender;
 use crate::contenders::daemon::command;
 use crate::procfs::cpu_of_threads;
-use crate::report::{Check, Report, Table};
+use crate::report::{Check, Page, Table};
 use crate::rounds::{Load, Stage};
 use crate::settings::Settings;
 use crate::stats::{median, spread};
@@ -16,7 +16,7 @@ const STREAMS: [usize; 2] = [1, 50];
 const LONGEST: Duration = Duration::from_secs(30);
 const AT_MOST_MS: f64 = 100.0;
 
-pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
+pub fn run(settings: &Settings, page: &mut Page) -> anyhow::Result<()> {
     let mut table = Table::new(&["streams", "ms to READY", "spread", "CPU ms"]);
     let times = if settings.quick { 3 } else { 20 };
     for streams in STREAMS {
@@ -30,14 +30,15 @@ pub fn run(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
             format!("{:.0} %", spread(&ms) * 100.0),
             format!("{:.0}", median(&cpu)),
         ]);
-        report.checks([Check::at_most(
+        page.checks([Check::at_most(
             format!("start: to READY, streams: {streams}"),
             median(&ms),
             " ms",
             AT_MOST_MS,
-        )])?;
+        )]);
     }
-    report.table("start", &table)
+    page.table("To READY", &table);
+    Ok(())
 }
 
 /// Milliseconds to READY, and of processor time until then.
