@@ -220,9 +220,9 @@ fn read(consumer: &BaseConsumer, notes: &(Mutex<Notes>, Condvar)) {
         let Some(Ok(message)) = consumer.poll(Duration::from_secs(1)) else {
             continue;
         };
-        let mut noted = lock(&notes.0);
-        noted.add(&message, &id);
-        if noted.wanted.is_some_and(|wanted| noted.arrived.different() >= wanted) {
+        let mut so_far = lock(&notes.0);
+        so_far.add(&message, &id);
+        if so_far.wanted.is_some_and(|wanted| so_far.arrived.different() >= wanted) {
             notes.1.notify_one();
         }
     }
@@ -230,21 +230,21 @@ fn read(consumer: &BaseConsumer, notes: &(Mutex<Notes>, Condvar)) {
 
 fn wait(notes: &(Mutex<Notes>, Condvar), hits: u64, limit: Duration) -> Arrived {
     let deadline = Instant::now() + limit;
-    let mut noted = lock(&notes.0);
-    noted.wanted = Some(hits);
-    while noted.arrived.different() < hits {
+    let mut so_far = lock(&notes.0);
+    so_far.wanted = Some(hits);
+    while so_far.arrived.different() < hits {
         let rest = deadline.saturating_duration_since(Instant::now());
         if rest.is_zero() {
             break;
         }
-        noted = notes
+        so_far = notes
             .1
-            .wait_timeout(noted, rest)
+            .wait_timeout(so_far, rest)
             .unwrap_or_else(PoisonError::into_inner)
             .0;
     }
-    noted.wanted = None;
-    noted.arrived
+    so_far.wanted = None;
+    so_far.arrived
 }
 
 fn lock(notes: &Mutex<Notes>) -> MutexGuard<'_, Notes> {
@@ -284,9 +284,9 @@ impl Notes {
             self.arrived.unique = self.ids.len() as u64;
         }
         if let Some(stamp) = hit.strip_prefix(STAMP).and_then(|rest| rest.get(..STAMP_DIGITS)) {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             self.latencies
-                .push((now.as_micros() as u64).saturating_sub(leading_number(stamp)));
+                .push((clock.as_micros() as u64).saturating_sub(leading_number(stamp)));
         }
     }
 

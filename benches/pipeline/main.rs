@@ -49,10 +49,14 @@ struct Itself {
 
 #[derive(Subcommand)]
 enum Role {
-    AsServer(serve::Plan),
-    AsKafka(kafka::Wanted),
-    AsLean(contenders::lean::Errand),
-    AsBonded {
+    #[command(name = "as-server")]
+    Server(serve::Plan),
+    #[command(name = "as-kafka")]
+    Kafka(kafka::Wanted),
+    #[command(name = "as-lean")]
+    Lean(contenders::lean::Errand),
+    #[command(name = "as-bonded")]
+    Bonded {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
@@ -76,10 +80,10 @@ fn main() -> ExitCode {
 
 fn play(role: Role) -> anyhow::Result<()> {
     match role {
-        Role::AsServer(plan) => serve::run(&plan),
-        Role::AsKafka(wanted) => kafka::run(&wanted),
-        Role::AsLean(errand) => contenders::lean::run(&errand),
-        Role::AsBonded { command } => child::become_bonded(&command),
+        Role::Server(plan) => serve::run(&plan),
+        Role::Kafka(wanted) => kafka::run(&wanted),
+        Role::Lean(errand) => contenders::lean::run(&errand),
+        Role::Bonded { command } => child::become_bonded(&command),
     }
 }
 

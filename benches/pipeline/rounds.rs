@@ -1,12 +1,14 @@
 //! Runs, one after the other: a fresh Kafka, service and contender for each, in an order that changes from round to round.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use anyhow::{Context as _, bail};
 
-use super::contenders::daemon::{Daemon, Journal, quantile};
+use super::contenders::daemon::{Daemon, Journal};
+use super::contenders::metrics::quantile;
 use super::contenders::{Contender, Errand, Running};
 use super::corpus::{Corpus, PIECE_HITS};
 use super::kafka::{Arrived, Kafka, Latency, PARTITIONS};
@@ -185,7 +187,7 @@ impl Stage {
     /// Makes it, for this contender and load.
     pub fn set(contender: Contender, load: &Load, settings: &Settings) -> anyhow::Result<Self> {
         let corpus = Corpus::at(&settings.bench, load.mean).prepare(load.pieces * load.streams as u64)?;
-        let topics = settings.fresh_topics(load.streams);
+        let topics = fresh_topics(load.streams);
         if let Some(brokers) = &settings.brokers {
             let names: Vec<&str> = topics.iter().map(String::as_str).collect();
             support::kafka::Kafka::at(brokers.clone()).create_topics(&names, PARTITIONS, &[]);
@@ -241,4 +243,12 @@ impl Stage {
             self.topics.iter().for_each(|topic| kafka.delete_topic(topic));
         }
     }
+}
+
+/// Names that no topic has had, for as long as this process and its broker live.
+fn fresh_topics(count: usize) -> Vec<String> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let run = NEXT.fetch_add(1, Ordering::Relaxed);
+    let process = std::process::id();
+    (0..count).map(|nth| format!("bench-{process}-{run}-{nth}")).collect()
 }

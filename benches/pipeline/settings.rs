@@ -1,7 +1,6 @@
 //! What the benchmark is told on its command line, and where it keeps its files.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use clap::{Parser, ValueEnum};
 
@@ -126,14 +125,5 @@ impl Settings {
     pub fn wanted(&self, contenders: &[Contender]) -> Vec<Contender> {
         let is_wanted = |contender: &&Contender| self.contenders.is_empty() || self.contenders.contains(contender);
         contenders.iter().filter(is_wanted).copied().collect()
-    }
-
-    /// Names that no topic has had, for as long as this process and its broker live.
-    pub fn fresh_topics(&self, count: usize) -> Vec<String> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let run = NEXT.fetch_add(1, Ordering::Relaxed);
-        (0..count)
-            .map(|nth| format!("bench-{}-{run}-{nth}", std::process::id()))
-            .collect()
     }
 }

@@ -199,7 +199,36 @@ fn orphans(files: &dyn Files, dir: &Path, streams: &BTreeSet<&str>) -> io::Resul
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::journal::{BatchKind, NewBatch};
+
+    #[tokio::test]
+    async fn a_journal_in_memory_gives_back_what_it_took_and_leaves_nothing_on_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let journals = Journals::start(JournalsSettings {
+            state_dir: dir.path().to_owned(),
+            sync_interval: Duration::from_millis(5),
+            max_bytes: 1 << 20,
+            max_bytes_in_all: 1 << 20,
+            streams: 1,
+        })
+        .unwrap()
+        .in_memory();
+        let journal = journals.open("a").unwrap();
+        let batch = NewBatch {
+            kind: BatchKind::Records,
+            received_ms: 1,
+            slot: 0,
+            bytes: Bytes::from_static(b"{}\r\n"),
+        };
+        let position = journal.append(batch).await.unwrap();
+        assert_eq!(&*journal.next(position).await.unwrap().bytes, b"{}\r\n");
+        assert!(journals.stop());
+        let left = std::fs::read_dir(dir.path().join("journal")).unwrap().count();
+        assert_eq!(left, 0);
+    }
 
     #[test]
     fn what_streams_have_of_their_own_is_never_more_than_was_set_aside() {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
+use super::metrics::sum_of;
 use super::{Child, Errand};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_livestreamd");
@@ -110,13 +111,13 @@ pub fn command(errand: &Errand) -> anyhow::Result<(Command, PathBuf)> {
 
 fn configuration(errand: &Errand, socket: &Path) -> anyhow::Result<String> {
     let mut text = String::new();
-    writeln!(text, "state_dir = {:?}", errand.dir.join("state"))?;
+    writeln!(text, "state_dir = \"{}\"", errand.dir.join("state").display())?;
     writeln!(
         text,
         "[credentials.default]\nclient_id = \"bench\"\naccess_token = \"bench\""
     )?;
     writeln!(text, "[kafka]\nbrokers = {:?}", errand.brokers)?;
-    writeln!(text, "[admin]\nlisten = {:?}", format!("unix:{}", socket.display()))?;
+    writeln!(text, "[admin]\nlisten = \"unix:{}\"", socket.display())?;
     writeln!(text, "[log]\nfilter = \"warn\"")?;
     for (nth, (url, topic)) in errand.urls.iter().zip(&errand.topics).enumerate() {
         writeln!(text, "[streams.s{nth}]\nurl = {url:?}\ntopic = {topic:?}")?;
@@ -136,39 +137,4 @@ fn get(socket: &Path, path: &str) -> anyhow::Result<String> {
     stream.read_to_string(&mut answer)?;
     let (_, body) = answer.split_once("\r\n\r\n").context("an answer without a head")?;
     Ok(body.to_owned())
-}
-
-/// The sum of the samples of this name, whatever their labels.
-pub fn sum_of(page: &str, name: &str) -> f64 {
-    let samples = page.lines().filter_map(|line| line.strip_prefix(name));
-    let values = samples
-        .filter(|rest| rest.starts_with([' ', '{']))
-        .filter_map(|rest| rest.rsplit_once(' '));
-    values.filter_map(|(_, value)| value.parse::<f64>().ok()).sum()
-}
-
-/// Of a histogram, all streams together: the upper bound of the bucket in which that part of all measures lies.
-pub fn quantile(page: &str, histogram: &str, part: f64) -> Option<f64> {
-    let prefix = format!("{histogram}_bucket{{");
-    let mut buckets: Vec<(f64, f64)> = Vec::new();
-    for line in page.lines().filter_map(|line| line.strip_prefix(&*prefix)) {
-        let (labels, count) = line.rsplit_once(' ')?;
-        let bound = labels.split("le=\"").nth(1)?.split('"').next()?;
-        let bound = if bound == "+Inf" {
-            f64::INFINITY
-        } else {
-            bound.parse().ok()?
-        };
-        let count: f64 = count.parse().ok()?;
-        match buckets.iter_mut().find(|bucket| bucket.0.total_cmp(&bound).is_eq()) {
-            Some(bucket) => bucket.1 += count,
-            None => buckets.push((bound, count)),
-        }
-    }
-    buckets.sort_by(|one, other| one.0.total_cmp(&other.0));
-    let all = buckets.last()?.1;
-    buckets
-        .into_iter()
-        .find(|(_, count)| *count >= all * part)
-        .map(|(bound, _)| bound)
 }

@@ -2,7 +2,6 @@
 //! properties, key and headers. One thread beside librdkafka's; no journal, no reconnects, no counts, nothing to look at.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -66,6 +65,7 @@ pub fn run(errand: &Errand) -> anyhow::Result<()> {
         seen: hashbrown::HashSet::with_capacity(IDS),
         key: String::new(),
         id: String::new(),
+        number: itoa::Buffer::new(),
         since_poll: 0,
     };
     let mut socket = connect(&errand.url)?;
@@ -115,7 +115,7 @@ fn connect(url: &str) -> anyhow::Result<BufReader<TcpStream>> {
 
 /// Raw deflate and the checksum by `crc32fast`: faster than flate2's own gzip with the same inflate.
 struct Inflate {
-    inflate: Decompress,
+    raw: Decompress,
     crc: crc32fast::Hasher,
     header: usize,
     /// A record that is not whole yet, at its start.
@@ -125,7 +125,7 @@ struct Inflate {
 impl Inflate {
     fn new() -> Self {
         Self {
-            inflate: Decompress::new(false),
+            raw: Decompress::new(false),
             crc: crc32fast::Hasher::new(),
             header: GZIP_HEADER,
             out: Vec::with_capacity(256 * 1024),
@@ -138,15 +138,13 @@ impl Inflate {
         self.header -= skipped;
         bytes = &bytes[skipped..];
         loop {
-            let (before, length) = (self.inflate.total_in(), self.out.len());
+            let (before, length) = (self.raw.total_in(), self.out.len());
             if self.out.capacity() - length < 16 * 1024 {
                 self.out.reserve(64 * 1024);
             }
-            let status = self
-                .inflate
-                .decompress_vec(bytes, &mut self.out, FlushDecompress::None)?;
+            let status = self.raw.decompress_vec(bytes, &mut self.out, FlushDecompress::None)?;
             self.crc.update(&self.out[length..]);
-            bytes = &bytes[(self.inflate.total_in() - before) as usize..];
+            bytes = &bytes[(self.raw.total_in() - before) as usize..];
             let had_room = self.out.len() < self.out.capacity();
             self.split(&mut record)?;
             if status == Status::StreamEnd {
@@ -180,6 +178,7 @@ struct Output<'a> {
     seen: hashbrown::HashSet<(u64, u64)>,
     key: String,
     id: String,
+    number: itoa::Buffer,
     since_poll: usize,
 }
 
@@ -196,9 +195,13 @@ impl Output<'_> {
             return Ok(());
         }
         self.id.clear();
-        write!(self.id, "{}_{}", hit_high, hit_low)?;
+        self.id.push_str(self.number.format(hit_high));
+        self.id.push('_');
+        self.id.push_str(self.number.format(hit_low));
         self.key.clear();
-        write!(self.key, "{}_{}", visitor_high, visitor_low)?;
+        self.key.push_str(self.number.format(visitor_high));
+        self.key.push('_');
+        self.key.push_str(self.number.format(visitor_low));
         let headers = OwnedHeaders::new_with_capacity(3)
             .insert(Header {
                 key: "livestream.stream",

@@ -2,6 +2,7 @@
 
 pub mod daemon;
 pub mod lean;
+pub mod metrics;
 mod python;
 
 use std::path::{Path, PathBuf};

@@ -69,7 +69,8 @@ const WORDS: [&str; 32] = [
     "not set",
 ];
 
-/// Appends the hit with this number, about `mean` bytes long in the mean of many, without a line end. `sent` makes it a live one.
+/// Appends the hit with this number, about `mean` bytes long in the mean of many, without a line end. What every hit has takes a kilobyte;
+/// below that the mean is not met. `sent` makes it a live one.
 pub fn write(number: u64, mean: usize, sent: Option<u64>, out: &mut Vec<u8>) {
     let start = out.len();
     let random = &mut Random(mix(number ^ 0x6C69_7665));

@@ -66,7 +66,7 @@ impl Corpus {
                 let at = next.fetch_add(1, Ordering::Relaxed) as usize;
                 let Some(nth) = missing.get(at) else { return Ok(()) };
                 self.make(*nth)?;
-                if (at + 1) % 25 == 0 || at + 1 == missing.len() {
+                if (at + 1).is_multiple_of(25) || at + 1 == missing.len() {
                     let hits = (at as u64 + 1) * PIECE_HITS;
                     eprintln!(
                         "corpus of {} bytes a hit: {hits} of {} hits made",
@@ -146,7 +146,7 @@ impl Piece {
 
 /// A raw deflate stream that is flushed again and again, and does not end.
 pub struct Deflate {
-    deflate: Compress,
+    stream: Compress,
     crc: crc32fast::Hasher,
     buffer: Vec<u8>,
 }
@@ -154,7 +154,7 @@ pub struct Deflate {
 impl Deflate {
     pub fn new() -> Self {
         Self {
-            deflate: Compress::new(Compression::default(), false),
+            stream: Compress::new(Compression::default(), false),
             crc: crc32fast::Hasher::new(),
             buffer: Vec::new(),
         }
@@ -164,14 +164,14 @@ impl Deflate {
     pub fn flush(&mut self, raw: &[u8]) -> anyhow::Result<&[u8]> {
         self.crc.update(raw);
         self.buffer.clear();
-        let before = self.deflate.total_in();
+        let before = self.stream.total_in();
         loop {
             self.buffer.reserve(raw.len() / 2 + 1024);
-            let taken = (self.deflate.total_in() - before) as usize;
-            self.deflate
+            let taken = (self.stream.total_in() - before) as usize;
+            self.stream
                 .compress_vec(&raw[taken..], &mut self.buffer, FlushCompress::Sync)?;
             // Room that is left over means that nothing is held back.
-            if self.buffer.len() < self.buffer.capacity() && self.deflate.total_in() - before == raw.len() as u64 {
+            if self.buffer.len() < self.buffer.capacity() && self.stream.total_in() - before == raw.len() as u64 {
                 return Ok(&self.buffer);
             }
         }
@@ -180,8 +180,8 @@ impl Deflate {
     /// What it is so far.
     pub fn piece(&self) -> Piece {
         Piece {
-            raw: self.deflate.total_in(),
-            compressed: self.deflate.total_out(),
+            raw: self.stream.total_in(),
+            compressed: self.stream.total_out(),
             crc: self.crc.clone().finalize(),
         }
     }

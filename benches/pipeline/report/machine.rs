@@ -11,7 +11,7 @@ pub fn description() -> String {
     let gigabytes = memory.trim_end_matches(" kB").parse::<u64>().unwrap_or_default() / (1 << 20);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let kernel = read("/proc/sys/kernel/osrelease");
-    let kernel = kernel.trim();
+    let kernel = kernel.trim().split('-').next().unwrap_or_default();
     // What was built, if it was built from a checkout.
     let commit = first_line("git", &["describe", "--always", "--dirty"]);
     let commit = if commit.is_empty() { "?".to_owned() } else { commit };
@@ -22,7 +22,11 @@ pub fn description() -> String {
             .split(" (")
             .next()
             .unwrap_or_default(),
-        first_line("kcat", &["-V"]),
+        first_line("kcat", &["-V"])
+            .replace("Version", "kcat")
+            .split(" (")
+            .next()
+            .unwrap_or_default(),
         first_line("python3", &["--version"]),
     )
 }
@@ -35,12 +39,15 @@ fn value_of(text: &str, name: &str) -> String {
     line.unwrap_or("?").trim().to_owned()
 }
 
-/// The first line with a number in it that a program says; nothing if it cannot be run.
+/// The first line that a program says of a version: kcat has others before it. Nothing if it cannot be run.
 fn first_line(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let text = output
         .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
         .unwrap_or_default();
-    let line = text.lines().find(|line| line.contains(|c: char| c.is_ascii_digit()));
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("Version"))
+        .or_else(|| text.lines().next());
     line.unwrap_or_default().trim().to_owned()
 }

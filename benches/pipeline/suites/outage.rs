@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::contenders::Contender;
-use crate::contenders::daemon::{Daemon, sum_of};
+use crate::contenders::daemon::Daemon;
+use crate::contenders::metrics::sum_of;
 use crate::corpus::PIECE_HITS;
 use crate::procfs;
 use crate::report::{Check, Event, Page, Panel, Table, course};

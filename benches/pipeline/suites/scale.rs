@@ -86,9 +86,9 @@ fn compare(
     page.table(title, &table);
     let least = medians.iter().copied().fold(f64::MAX, f64::min);
     let most = medians.iter().copied().fold(0.0, f64::max);
-    let (first, last) = (&loads[0].case, &loads[loads.len() - 1].case);
+    let (from, to) = (&loads[0].case, &loads[loads.len() - 1].case);
     page.checks([Check::at_most(
-        format!("scale: dearest against cheapest, {first} to {last}"),
+        format!("scale: dearest against cheapest, {from} to {to}"),
         most / least,
         "x",
         AT_MOST,
