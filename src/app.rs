@@ -64,6 +64,15 @@ pub struct Daemon<C: Connector = Dialer> {
     _state_dir: StateDir,
 }
 
+/// Where journals are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JournalsKept {
+    /// In the state directory.
+    OnDisk,
+    /// In memory, so that a crash loses what was read: for the benchmark that shows what it costs to have them on disk.
+    InMemory,
+}
+
 /// How a daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
@@ -80,7 +89,8 @@ impl<C: Connector> Daemon<C> {
     /// If the state directory cannot be used or is in use, something in it is too new ([`NewerState`]), a journal cannot be opened, or
     /// librdkafka refuses a property.
     pub async fn start(settings: Settings, connector: C) -> anyhow::Result<Self> {
-        Self::start_for(ServiceManager::none(), settings, connector, BTreeMap::new()).await
+        let kept = JournalsKept::OnDisk;
+        Self::start_for(ServiceManager::none(), settings, connector, BTreeMap::new(), kept).await
     }
 
     /// The same, with a service manager to be told of everything, and with resets on purpose by the names of streams. A name that is no
@@ -93,6 +103,7 @@ impl<C: Connector> Daemon<C> {
         settings: Settings,
         connector: C,
         resets: BTreeMap<String, ResetTo>,
+        kept: JournalsKept,
     ) -> anyhow::Result<Self> {
         let state_dir = StateDir::lock(&settings.state_dir)?;
         {
@@ -110,7 +121,7 @@ impl<C: Connector> Daemon<C> {
             .with_context(|| format!("cannot make {}/quarantine", state_dir.path().display()))?;
         let (journals, opened) = {
             let (path, settings, manager) = (state_dir.path().to_owned(), settings.clone(), manager.clone());
-            tokio::task::spawn_blocking(move || open_journals(&path, &settings, &manager)).await??
+            tokio::task::spawn_blocking(move || open_journals(&path, &settings, &manager, kept)).await??
         };
         let journals = Arc::new(journals);
         let producer = Arc::new(Producer::new(&settings.kafka)?);
@@ -317,8 +328,9 @@ fn open_journals(
     state_dir: &Path,
     settings: &Settings,
     manager: &ServiceManager,
+    kept: JournalsKept,
 ) -> anyhow::Result<(Journals, Vec<Journal>)> {
-    let journals = Journals::start(JournalsSettings {
+    let mut journals = Journals::start(JournalsSettings {
         state_dir: state_dir.to_owned(),
         sync_interval: settings.journal.sync_interval,
         max_bytes: settings.journal.max_bytes,
@@ -326,6 +338,13 @@ fn open_journals(
         streams: settings.streams.len(),
     })
     .with_context(|| format!("the journals in {} cannot be used", state_dir.display()))?;
+    match kept {
+        JournalsKept::OnDisk => {}
+        JournalsKept::InMemory => {
+            tracing::warn!("no journal is kept on disk: what was read and is not delivered does not survive a crash");
+            journals = journals.in_memory();
+        }
+    }
     let names: Vec<&str> = settings.streams.iter().map(|stream| stream.name.as_str()).collect();
     let opened = open_all(&journals, &names, manager)?;
     report_orphans(&journals, &names.into_iter().collect());

@@ -6,7 +6,7 @@ use super::output::{failure, tell};
 use super::reset::{Wish, resets};
 use super::signals::Asked;
 use super::{ConfigArgs, block_on, load_or_explain, signals};
-use crate::app::{Daemon, Ended, NewerState};
+use crate::app::{Daemon, Ended, JournalsKept, NewerState};
 use crate::exit_code::ExitCode;
 use crate::kafka::try_out;
 use crate::service_manager::ServiceManager;
@@ -27,6 +27,9 @@ pub(super) struct RunArgs {
     /// more, start without it, then with it. May be given several times, for several streams.
     #[arg(long, value_name = "NAME=WHERE")]
     reset: Vec<Wish>,
+    /// Keep no journal on disk. For `cargo bench --bench pipeline`, which shows what it costs to keep one.
+    #[arg(long, hide = true)]
+    no_journal: bool,
 }
 
 pub(super) fn run(args: &RunArgs) -> ExitCode {
@@ -59,12 +62,17 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
         Ok(asked) => asked,
         Err(error) => return failure(&error),
     };
+    let kept = if args.no_journal {
+        JournalsKept::InMemory
+    } else {
+        JournalsKept::OnDisk
+    };
     let outcome = block_on(async {
         let dialer = Dialer::new(&settings.tls, []).through(settings.proxy.clone());
         if let Some(fault) = dialer.tls_fault() {
             tracing::warn!("no https connection can be made: {fault}");
         }
-        let mut daemon = Daemon::start_for(manager.clone(), settings, dialer, resets).await?;
+        let mut daemon = Daemon::start_for(manager.clone(), settings, dialer, resets, kept).await?;
         until_asked_to_end(&mut daemon, &asked, &args.config.config, &manager).await;
         anyhow::Ok(daemon.stop().await)
     });

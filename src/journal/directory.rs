@@ -28,6 +28,9 @@ const SMALLEST_SEGMENT: u64 = 64 * 1024;
 /// This part of the whole room is shared out to the streams as their own; the rest is for whoever needs it.
 const OWN_SHARE: u64 = 4;
 
+/// What a journal in memory may hold: about what the tails of journals on disk may.
+const IN_MEMORY: u64 = ALL_TAILS;
+
 /// How the journals are kept.
 #[derive(Clone, Debug)]
 pub struct JournalsSettings {
@@ -52,6 +55,7 @@ pub struct Journals {
     shares: Mutex<Shares>,
     engine: Arc<Engine>,
     threads: Mutex<Threads>,
+    in_memory: bool,
 }
 
 /// What of the whole room is the streams' own.
@@ -87,12 +91,23 @@ impl Journals {
             threads: Mutex::new(threads),
             files,
             settings,
+            in_memory: false,
         })
+    }
+
+    /// Has journals in memory opened from now on: for a benchmark, because what they hold does not survive the process.
+    #[must_use]
+    pub fn in_memory(mut self) -> Self {
+        self.in_memory = true;
+        self
     }
 
     /// Opens the journal of the stream of this name, and makes it if there is none. It must not be open already. Blocks, for as long as it
     /// takes to read a segment.
     pub fn open(&self, stream: &str) -> Result<Journal, OpenError> {
+        if self.in_memory {
+            return Ok(Journal::in_memory(IN_MEMORY));
+        }
         let settings = &self.settings;
         let store = Store::open(
             Arc::clone(&self.files),
@@ -184,7 +199,36 @@ fn orphans(files: &dyn Files, dir: &Path, streams: &BTreeSet<&str>) -> io::Resul
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::journal::{BatchKind, NewBatch};
+
+    #[tokio::test]
+    async fn a_journal_in_memory_gives_back_what_it_took_and_leaves_nothing_on_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let journals = Journals::start(JournalsSettings {
+            state_dir: dir.path().to_owned(),
+            sync_interval: Duration::from_millis(5),
+            max_bytes: 1 << 20,
+            max_bytes_in_all: 1 << 20,
+            streams: 1,
+        })
+        .unwrap()
+        .in_memory();
+        let journal = journals.open("a").unwrap();
+        let batch = NewBatch {
+            kind: BatchKind::Records,
+            received_ms: 1,
+            slot: 0,
+            bytes: Bytes::from_static(b"{}\r\n"),
+        };
+        let position = journal.append(batch).await.unwrap();
+        assert_eq!(&*journal.next(position).await.unwrap().bytes, b"{}\r\n");
+        assert!(journals.stop());
+        let left = std::fs::read_dir(dir.path().join("journal")).unwrap().count();
+        assert_eq!(left, 0);
+    }
 
     #[test]
     fn what_streams_have_of_their_own_is_never_more_than_was_set_aside() {

@@ -1,4 +1,5 @@
-//! One stream's journal as its connection slots and its forwarder have it: on disk, and in some tests in memory.
+//! One stream's journal as its connection slots and its forwarder have it: on disk; in memory in some tests and for one
+//! benchmark.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +9,6 @@ use thiserror::Error;
 
 use super::durable::Durable;
 use super::faults::JournalFaults;
-#[cfg(test)]
 use super::memory::Memory;
 use super::{Batch, CursorGuard, NewBatch, Position};
 
@@ -64,14 +64,12 @@ pub struct Journal(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    #[cfg(test)]
     Memory(Memory),
     Durable(Arc<Durable>),
 }
 
 impl Journal {
     /// An empty journal that holds up to `max_bytes`, headers included; at least enough for one batch, whatever its size.
-    #[cfg(test)]
     pub fn in_memory(max_bytes: u64) -> Self {
         Self(Kind::Memory(Memory::new(max_bytes)))
     }
@@ -81,13 +79,8 @@ impl Journal {
     }
 
     /// What is behind it on disk.
-    #[cfg_attr(
-        not(test),
-        expect(clippy::unnecessary_wraps, reason = "in tests it may be in memory")
-    )]
     pub(super) const fn durable(&self) -> Option<&Arc<Durable>> {
         match &self.0 {
-            #[cfg(test)]
             Kind::Memory(_) => None,
             Kind::Durable(journal) => Some(journal),
         }
@@ -103,7 +96,6 @@ impl Journal {
     /// [`AppendError::Closed`], also for those who wait when the journal is closed.
     pub async fn append(&self, batch: NewBatch) -> Result<Position, AppendError> {
         match &self.0 {
-            #[cfg(test)]
             Kind::Memory(journal) => journal.append(batch).await,
             Kind::Durable(journal) => journal.append(batch).await,
         }
@@ -112,7 +104,6 @@ impl Journal {
     /// True while an append waits for room, or for the disk.
     pub fn is_full(&self) -> bool {
         match &self.0 {
-            #[cfg(test)]
             Kind::Memory(journal) => journal.is_full(),
             Kind::Durable(journal) => journal.is_full(),
         }
@@ -121,7 +112,6 @@ impl Journal {
     /// How many bytes, headers included, the slowest cursor has before it.
     pub fn backlog_bytes(&self) -> u64 {
         match &self.0 {
-            #[cfg(test)]
             Kind::Memory(journal) => journal.backlog_bytes(),
             Kind::Durable(journal) => journal.status().backlog_bytes,
         }
@@ -130,7 +120,6 @@ impl Journal {
     /// The position that the next append gets.
     pub fn end(&self) -> Position {
         match &self.0 {
-            #[cfg(test)]
             Kind::Memory(journal) => journal.end(),
             Kind::Durable(journal) => journal.status().end,
         }
@@ -139,7 +128,6 @@ impl Journal {
     /// How it is.
     pub fn status(&self) -> JournalStatus {
         match &self.0 {
-            #[cfg(test)]
             Kind::Memory(journal) => {
                 let backlog_bytes = journal.backlog_bytes();
                 JournalStatus {
@@ -166,7 +154,6 @@ impl Journal {
     /// there is no such batch.
     pub async fn next(&self, from: Position) -> Option<Arc<Batch>> {
         match &self.0 {
-            #[cfg(test)]
             Kind::Memory(journal) => journal.next(from).await,
             Kind::Durable(journal) => journal.next(from).await,
         }
@@ -176,7 +163,6 @@ impl Journal {
     /// file could not be read at 0. Names are of `a` to `z`, digits, `-` and `_`.
     pub fn cursor(&self, name: &str) -> Position {
         match &self.0 {
-            #[cfg(test)]
             Kind::Memory(journal) => journal.cursor(name),
             Kind::Durable(journal) => journal.cursor(name),
         }
@@ -186,7 +172,6 @@ impl Journal {
     /// before that position is durable. A cursor never goes back, nor beyond what was appended.
     pub fn advance(&self, name: &str, position: Position) {
         match &self.0 {
-            #[cfg(test)]
             Kind::Memory(journal) => journal.advance(name, position),
             Kind::Durable(journal) => journal.advance(name, position),
         }
@@ -195,7 +180,6 @@ impl Journal {
     /// Has `guard` called before a cursor goes to disk, from now on, in place of the one before, which is returned.
     pub fn guard_cursors(&self, guard: Option<Arc<dyn CursorGuard>>) -> Option<Arc<dyn CursorGuard>> {
         match &self.0 {
-            #[cfg(test)]
             Kind::Memory(journal) => journal.guard_cursors(guard),
             Kind::Durable(journal) => journal.guard_cursors(guard),
         }
@@ -204,7 +188,6 @@ impl Journal {
     /// Refuses further appends. What is here can still be read, and the readers learn when they have come to the end.
     pub fn close(&self) {
         match &self.0 {
-            #[cfg(test)]
             Kind::Memory(journal) => journal.close(),
             Kind::Durable(journal) => journal.close(),
         }

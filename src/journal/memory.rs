@@ -1,5 +1,5 @@
 //! The journal of one stream, held in memory and bounded by bytes. A restart forgets it; everything else is as the durable one has it. For
-//! tests, which need neither a disk nor threads beside their virtual time.
+//! tests, which need neither a disk nor threads beside their virtual time, and for the benchmark that shows what the durable one costs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -17,7 +17,7 @@
 //! | [`format`] | a batch as bytes on disk |
 //! | [`files`] | the file operations that all this needs |
 //! | [`inspect`] | a look into journals from outside |
-//! | `memory` | a journal in memory, in tests only |
+//! | [`memory`] | a journal in memory, for tests and for the benchmark that shows what the one on disk costs |
 //!
 //! The connections of a stream append; a forwarder reads from its cursor on, and moves the cursor over what is delivered. Promise:
 //! what was appended is handed out unchanged and in order until every cursor has passed it; a full journal makes its writers wait
@@ -36,7 +36,6 @@ pub mod format;
 pub mod inspect;
 #[expect(clippy::module_inception, reason = "it holds the type of that name")]
 pub mod journal;
-#[cfg(test)]
 pub mod memory;
 pub mod newer;
 pub mod position;

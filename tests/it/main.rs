@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, and its support may do so too"
 )]
 
+mod benchmark;
 mod broker;
 mod browser;
 mod daemon;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use livestreamd::app::Daemon;
+use livestreamd::app::{Daemon, JournalsKept};
 use livestreamd::clock::{Clock as _, SystemClock};
 use livestreamd::lifecycle::{Policy, ResetTo, State, Why};
 use livestreamd::service_manager::ServiceManager;
@@ -131,7 +131,7 @@ impl Config {
         let loaded = load_str(&text, Format::Toml, [], dir.path());
         let settings = loaded.unwrap_or_else(|faults| panic!("{faults}\nin\n{text}")).settings;
         let dialer = Dialer::new(&settings.tls, self.roots).through(settings.proxy.clone());
-        let daemon = Daemon::start_for(ServiceManager::none(), settings, dialer, resets)
+        let daemon = Daemon::start_for(ServiceManager::none(), settings, dialer, resets, JournalsKept::OnDisk)
             .await
             .unwrap();
         Trial {
