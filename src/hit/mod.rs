@@ -117,11 +117,7 @@ impl Found {
     /// Takes the JSON text of one more value of the key.
     fn and(self, value: &[u8]) -> Self {
         match self {
-            // JSON allows no sign but `-` and no leading zeros, so what parses here is exactly the unsigned integers.
-            Self::Missing => std::str::from_utf8(value)
-                .ok()
-                .and_then(|value| value.parse().ok())
-                .map_or(Self::Unusable, Self::Once),
+            Self::Missing => unsigned(value).map_or(Self::Unusable, Self::Once),
             Self::Once(_) | Self::Unusable => Self::Unusable,
         }
     }
@@ -132,6 +128,14 @@ impl Found {
             Self::Missing | Self::Unusable => None,
         }
     }
+}
+
+/// The number that a JSON value is, if it is all digits and fits. JSON allows no leading zeros, so these are exactly the unsigned integers.
+fn unsigned(value: &[u8]) -> Option<u64> {
+    value.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,11 @@
 //! It is most of what a hit costs beside inflating and compressing, so it is written for speed: a string is looked through 32
 //! bytes at a time, and what hits are mostly made of, `"key":"value",`, comes first in every choice.
 
+#![expect(
+    clippy::inline_always,
+    reason = "measured: the walk is one loop, and a call in it costs as much as the work"
+)]
+
 use wide::u8x16;
 
 /// The text breaks the grammar, or breaks off.

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::BaseRecord;
 use tokio::sync::Notify;
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
 use super::failure::Failure;
 use super::in_flight::{Admission, InFlight, Limits, Passed, Progress, Ticket};
@@ -24,6 +24,10 @@ const LEAST: Limits = Limits {
     bytes: 256 * 1024,
 };
 
+/// A stream waits so long for room before it is in a hurry. While batches fill up, reports come more often than that; and making librdkafka
+/// send keeps two of its threads busy, which in a burst took a tenth of the processor.
+const BEFORE_A_HURRY: Duration = Duration::from_millis(20);
+
 /// Whose lane it is to be, and where it begins.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Errand<'a> {
@@ -34,7 +38,7 @@ pub(super) struct Errand<'a> {
     /// Where its cursor is.
     pub(super) cursor: Position,
     /// How long to wait for a report.
-    pub(super) patience: std::time::Duration,
+    pub(super) patience: Duration,
 }
 
 /// One stream's way into a link. Dropping it, at any time, gives it back once the last of its reports is in.
@@ -163,8 +167,14 @@ impl Lane {
         or_at(look_at, self.state.changed.notified()).await;
     }
 
-    /// Waits the same while this stream has as much in flight as it may.
+    /// Waits the same while this stream has as much in flight as it may. If that is less than fills a batch, no report comes before
+    /// librdkafka has lingered, so after a while it is made to send.
     pub(super) async fn room(&self) {
+        tokio::select! {
+            biased;
+            () = self.changed() => return,
+            () = sleep(BEFORE_A_HURRY) => {}
+        }
         let _hurry = self.hurry();
         self.changed().await;
     }
