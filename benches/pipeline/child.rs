@@ -6,7 +6,7 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, set_parent_process_death_signal, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, nice, set_parent_process_death_signal, waitid};
 
 use super::procfs::{Cpu, cpu};
 
@@ -149,9 +149,15 @@ fn bonded(command: &Command) -> anyhow::Result<Command> {
     Ok(bonded)
 }
 
-/// The role of a foreign program: it asks to be killed should its parent die, and becomes the program. Costs each of them the same.
+/// How far contenders stand back for the processor.
+const NICE: i32 = 10;
+
+/// The role of a foreign program: it asks to be killed should its parent die, stands back for the processor, and becomes the program. Costs
+/// each of them the same. Kafka and its readers go first, because as a rule they have a machine of their own, and because the mock throws
+/// away what the readers have not had in time.
 pub fn become_bonded(command: &[String]) -> anyhow::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
+    nice(NICE)?;
     let (program, arguments) = command.split_first().context("there is no program to become")?;
     Err(Command::new(program).args(arguments).exec()).with_context(|| format!("cannot become {program}"))
 }

@@ -16,7 +16,7 @@ use super::{Child, Errand};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_livestreamd");
 /// How often the daemon is asked; each time costs it a little, which counts against it.
-const ASK_EVERY: Duration = Duration::from_millis(50);
+const ASK_EVERY: Duration = Duration::from_millis(200);
 
 /// Where its journal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -58,7 +58,10 @@ pub fn run(settings: &Settings, page: &mut Page) -> anyhow::Result<()> {
         ]);
     };
     row("burst, from the start to the last arrival", burst);
-    row("the same hits, read into the journal while Kafka is away", read);
+    row(
+        "the same hits, read into the journal while Kafka is away (to the second)",
+        read,
+    );
     row(
         "the backlog, from the first arrival to the last, with 1,000 new hits a second",
         drain,

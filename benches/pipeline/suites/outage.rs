@@ -122,7 +122,7 @@ pub fn run(settings: &Settings, page: &mut Page) -> anyhow::Result<()> {
     table.row(["different hits in Kafka".to_owned(), arrived.unique.to_string()]);
     table.row([
         "hits that are there twice".to_owned(),
-        (arrived.count - arrived.unique).to_string(),
+        arrived.count.saturating_sub(arrived.different()).to_string(),
     ]);
     table.row(["largest RSS, MiB".to_owned(), format!("{:.1}", super::mib(rss))]);
     page.table("In figures", &table);
