@@ -41,6 +41,11 @@ const ANYWHERE: &[&str] = &["exit_code"];
 
 /// Arrows along a floor: (who, may use whom, why).
 const SIDEWAYS: &[(&str, &str, &str)] = &[
+    (
+        "framing",
+        "buffers",
+        "runs of records leave in the buffers they were inflated into",
+    ),
     ("telemetry", "settings", "how logs look is a setting"),
     ("upstream", "clock", "connections are counted in its time"),
     ("journal", "clock", "batches carry the time at which they came"),
