@@ -30,12 +30,6 @@ const NEXT_NOTICE: Duration = Duration::from_mins(1);
 /// shorter freeze teaches the stall watch at most 4 times this: no more than the default `stall_timeout`.
 const BEAT: Duration = Duration::from_secs(30);
 
-/// After a read that brought little, the next one is so much later: what comes meanwhile waits in the socket and costs one trip to the journal
-/// and on to the forwarder, and not one for each hit. A tenth or less of the time for which librdkafka gathers a batch.
-const GATHER: Duration = Duration::from_millis(20);
-/// Less than this is little. More is a burst, and taken as it comes.
-const LITTLE: usize = 64 * 1024;
-
 /// What one slot's reading needs, connection after connection.
 pub struct Reading {
     /// The stream's name, for log lines.
@@ -113,7 +107,6 @@ impl Reading {
         self.stall.opened(opened);
         let mut life = LifeSigns::opened(opened);
         let mut beat = Beat::new(opened);
-        let mut gathering_until = None;
         loop {
             let began = self.clock.now();
             let due = self.stall.deadline(began).min(beat.next).max(began);
@@ -126,7 +119,7 @@ impl Reading {
                     self.look_back(due, now, &mut life);
                     return Ended::at(Event::Stop, life.last_before_goodbye(now));
                 }
-                drained = next_after(gathering_until, &mut body, &mut had_nothing_more) => Some(drained),
+                drained = next_of(&mut body, &mut had_nothing_more) => Some(drained),
                 () = tokio::time::sleep(due.since(began)) => None,
             };
             let now = self.clock.now();
@@ -157,7 +150,6 @@ impl Reading {
                     };
                 }
             };
-            gathering_until = (bytes.len() < LITTLE).then(|| Instant::now() + GATHER);
             let batch = NewBatch {
                 kind,
                 received_ms: self.wall_ms(),
@@ -283,17 +275,6 @@ impl Reading {
     fn wall_ms(&self) -> u64 {
         u64::try_from(since_epoch(self.clock.wall()).as_millis()).unwrap_or(u64::MAX)
     }
-}
-
-/// What comes next, not looked for before that time.
-async fn next_after<Io>(not_before: Option<Instant>, body: &mut Body<Io>, had_nothing_more: &mut bool) -> Drained
-where
-    Io: AsyncRead + AsyncWrite + Unpin,
-{
-    if let Some(not_before) = not_before {
-        tokio::time::sleep_until(not_before).await;
-    }
-    next_of(body, had_nothing_more).await
 }
 
 /// What comes next. Notes whether the socket had nothing more before it came. A wait of a task that has used up its turn (tokio's budget)
