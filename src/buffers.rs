@@ -1,8 +1,8 @@
 //! Buffers of one size that are used again and again, for what comes and goes all the time: runs of records, and chunks of a segment.
 //!
 //! Promise: a buffer is with one user at a time; it comes back when the last [`Bytes`] made of it is dropped, on whichever thread; and
-//! no more than a bounded number of them wait to be used. The allocator would give such blocks back to the system each time, and the
-//! system would clear and map them anew: in a burst that was a tenth of all its work for us.
+//! no more than a bounded number of them wait to be used. The allocator would give such blocks back to the system time and again, and
+//! the system would clear and map them anew: some 3 % of a burst went there.
 
 use std::fmt;
 use std::mem::take;

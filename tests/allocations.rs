@@ -12,21 +12,15 @@
 )]
 
 #[allow(dead_code, reason = "benchmarks use the rest")]
-#[path = "../benches/input/mod.rs"]
-mod input;
-#[allow(dead_code, reason = "benchmarks use the rest")]
 #[path = "../benches/stages/mod.rs"]
 mod stages;
-#[allow(dead_code, reason = "fuzzing uses the rest")]
-#[path = "../fuzz/properties/wire.rs"]
-mod wire;
 
 use std::hint::black_box;
 use std::slice;
 
-use input::Input;
 use livestreamd::journal::walk::CHUNK_BYTES;
 use stages::connection::Open;
+use stages::input::Input;
 use stages::lifecycle::{Course, STEPS};
 use stages::whole::Behind;
 use stages::{forwarding, framing, journal};

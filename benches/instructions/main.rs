@@ -18,22 +18,16 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a script")]
 
 #[allow(dead_code, reason = "other benchmarks use the rest")]
-#[path = "../input/mod.rs"]
-mod input;
-#[allow(dead_code, reason = "other benchmarks use the rest")]
 #[path = "../stages/mod.rs"]
 mod stages;
-#[allow(dead_code, reason = "fuzzing uses the rest")]
-#[path = "../../fuzz/properties/wire.rs"]
-mod wire;
 
 use std::hint::black_box;
 use std::process::ExitCode;
 
-use input::Input;
 use livestreamd::dedup::{Limits, Verdict};
 use livestreamd::id_store::IdStore;
 use livestreamd::journal::Position;
+use stages::input::Input;
 use stages::{connection, forwarding, framing, journal, lifecycle, whole};
 
 /// Enough for what happens once in a while, such as a table that is emptied, to weigh what it should; a second or two under callgrind.

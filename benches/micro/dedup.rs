@@ -6,8 +6,8 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput};
 use livestreamd::dedup::{Entry, hash};
 
-use crate::input::{Input, RECEIVED_MS};
 use crate::stages::forwarding;
+use crate::stages::input::{Input, RECEIVED_MS};
 
 /// Half of the default `dedup.max_ids`: no cache holds them.
 const GENERATION: u64 = 875_000;

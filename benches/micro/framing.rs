@@ -4,9 +4,9 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion};
 
-use crate::input::Input;
 use crate::stages::connection::Open;
 use crate::stages::framing;
+use crate::stages::input::Input;
 
 pub fn bench(criterion: &mut Criterion, input: &Input) {
     let mut group = crate::group(criterion, "framing", input);

@@ -5,8 +5,8 @@ use livestreamd::dedup::{Entry, Limits};
 use livestreamd::id_store::IdStore;
 use livestreamd::journal::Position;
 
-use crate::input::Input;
 use crate::stages::forwarding;
+use crate::stages::input::Input;
 
 const LIMITS: Limits = Limits {
     window_ms: u64::MAX,

@@ -3,8 +3,8 @@
 use criterion::Criterion;
 
 use crate::HITS;
-use crate::input::Input;
 use crate::stages::forwarding;
+use crate::stages::input::Input;
 
 pub fn bench(criterion: &mut Criterion) {
     let sized = [1_000, 2_500, 4_000, 16_000].map(|bytes| (format!("{bytes}"), Input::of_size(HITS, bytes)));

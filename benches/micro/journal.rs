@@ -11,7 +11,7 @@ use livestreamd::journal::{Batch, DEFAULT_CURSOR, Journals, JournalsSettings, Po
 use livestreamd::settings::defaults::SYNC_INTERVAL;
 use tokio::runtime::Builder;
 
-use crate::input::Input;
+use crate::stages::input::Input;
 use crate::stages::journal;
 
 const GIB: u64 = 1 << 30;

@@ -11,14 +11,8 @@
 )]
 
 #[allow(dead_code, reason = "other benchmarks use the rest")]
-#[path = "../input/mod.rs"]
-mod input;
-#[allow(dead_code, reason = "other benchmarks use the rest")]
 #[path = "../stages/mod.rs"]
 mod stages;
-#[allow(dead_code, reason = "fuzzing uses the rest")]
-#[path = "../../fuzz/properties/wire.rs"]
-mod wire;
 
 mod dedup;
 mod framing;
@@ -31,7 +25,7 @@ mod whole;
 use std::time::Duration;
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
-use input::Input;
+use stages::input::Input;
 
 /// Some 5 MB: more than the caches near a core, as in a burst.
 const HITS: u64 = 2_000;

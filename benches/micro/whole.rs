@@ -2,8 +2,8 @@
 
 use criterion::{BatchSize, Criterion};
 
-use crate::input::Input;
 use crate::stages::connection::Open;
+use crate::stages::input::Input;
 use crate::stages::whole::Behind;
 
 pub fn bench(criterion: &mut Criterion, input: &Input) {

@@ -10,7 +10,7 @@ use livestreamd::settings::{Format, load_str};
 use livestreamd::upstream::{Answer, Body, Drained, StreamRequest, TokenSource, open};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::wire::{Connection, End, Splits, Wire};
+use super::wire::{Connection, End, Splits, Wire};
 
 const CONFIGURATION: &str = "
 [credentials.default]

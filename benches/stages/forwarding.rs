@@ -3,7 +3,7 @@
 use livestreamd::dedup::{Entry, Limits, Verdict, Window, hash};
 use livestreamd::hit::{inspect, records};
 
-use crate::input::RECEIVED_MS;
+use super::input::RECEIVED_MS;
 
 /// The default of `dedup.window`: 15 minutes.
 const WINDOW_MS: u64 = 900_000;

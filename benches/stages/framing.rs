@@ -3,7 +3,7 @@
 use livestreamd::framing::records::STEP_BYTES;
 use livestreamd::framing::{Gunzip, Piece, RecordSplitter};
 
-use crate::input::FLUSHED_EVERY;
+use super::input::FLUSHED_EVERY;
 
 /// The default of `max_record_bytes`.
 const MAX_RECORD_BYTES: usize = 8 << 20;

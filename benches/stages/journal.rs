@@ -10,7 +10,7 @@ use livestreamd::journal::store::{Entry, SEGMENT_BYTES, Store, StoreSettings};
 use livestreamd::journal::walk::CHUNK_BYTES;
 use livestreamd::journal::{Batch, BatchKind, NewBatch, Position};
 
-use crate::input::RECEIVED_MS;
+use super::input::RECEIVED_MS;
 
 /// A run of records as it goes into the journal.
 pub const fn new_batch(bytes: Bytes) -> NewBatch {

@@ -8,11 +8,17 @@
 //! | [`journal`] | a run of records to disk, and back |
 //! | [`forwarding`] | records of a batch, their ids, and whether they were there before |
 //! | [`lifecycle`] | the machine of a connection slot |
+//! | [`input`] | the hits that go through them: the same everywhere |
 //! | [`whole`] | all of it but the threads and Kafka |
 
 pub mod connection;
 pub mod forwarding;
 pub mod framing;
+#[path = "../input/mod.rs"]
+pub mod input;
 pub mod journal;
 pub mod lifecycle;
 pub mod whole;
+/// The service's side of a connection.
+#[path = "../../fuzz/properties/wire.rs"]
+mod wire;

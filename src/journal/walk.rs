@@ -18,7 +18,7 @@ use crate::buffers::Buffers;
 /// What is read at a time.
 pub const CHUNK_BYTES: u64 = 1024 * 1024;
 
-/// Two readers of one stream, each with what it reads and what is still being forwarded.
+/// Some for those that lag at one time, each with what it reads and what is still being forwarded: 4 MiB are kept at most.
 static CHUNKS: Buffers = Buffers::new(CHUNK_BYTES as usize, 4);
 
 /// A place in a segment's file.
@@ -184,10 +184,11 @@ impl Walk {
         }
         self.chunk = Bytes::new();
         let length = wanted.max(CHUNK_BYTES).min(left) as usize;
-        let mut chunk = if length < CHUNK_BYTES as usize / 2 || length > CHUNK_BYTES as usize {
-            vec![0; length]
-        } else {
+        // Little is not worth a whole chunk, which its batches would keep.
+        let mut chunk = if (CHUNK_BYTES / 2..=CHUNK_BYTES).contains(&(length as u64)) {
             CHUNKS.take()
+        } else {
+            vec![0; length]
         };
         let read = read_full_at(&*self.file, at, &mut chunk[..length])?;
         self.chunk = CHUNKS.share(chunk, 0..read);

@@ -25,7 +25,7 @@ const LEAST: Limits = Limits {
 };
 
 /// A stream waits so long for room before it is in a hurry. While batches fill up, reports come more often than that; and making librdkafka
-/// send keeps two of its threads busy, which in a burst took a tenth of the processor.
+/// send keeps two threads busy, which beside a slow broker took a tenth of the processor.
 const BEFORE_A_HURRY: Duration = Duration::from_millis(20);
 
 /// Whose lane it is to be, and where it begins.

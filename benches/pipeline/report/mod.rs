@@ -13,10 +13,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 pub use goals::Check;
-pub use plot::{Bar, Event, Panel, bars, course};
+pub use plot::{Event, Panel, course};
 pub use table::{Goal, Table, compare, contenders, per_contender, per_million};
 
+use plot::{Bar, bars};
+
+use super::contenders::Contender;
+use super::procfs::Cpu;
 use super::rounds::Run;
+use super::stats::median;
 
 /// The page of one suite. What is there of an earlier run is replaced, and other suites' pages are left alone.
 pub struct Page {
@@ -66,6 +71,11 @@ impl Page {
         self.write(&file, svg)
     }
 
+    /// Adds bars of each contender's user and system time.
+    pub fn plot_cpu(&mut self, title: &str, runs: &[Run]) -> anyhow::Result<()> {
+        self.plot(title, &bars(title, &["user", "system"], &split(runs)))
+    }
+
     /// Holds figures to their goals.
     pub fn checks(&mut self, checks: impl IntoIterator<Item = Check>) {
         self.checks.extend(checks);
@@ -96,4 +106,22 @@ pub fn verdict(checks: &[Check]) -> bool {
         println!("\nAll goals\n\n{}", goals::table(checks));
     }
     checks.iter().all(Check::is_met)
+}
+
+/// User and system time of each contender.
+fn split(runs: &[Run]) -> Vec<Bar> {
+    let bar = |contender: Contender| {
+        let of = |part: fn(Cpu) -> f64| {
+            let own = runs.iter().filter(|run| run.contender == contender);
+            median(
+                &own.map(|run| part(run.cpu()) / run.hits as f64 * 1e6)
+                    .collect::<Vec<_>>(),
+            )
+        };
+        Bar {
+            name: contender.name().to_owned(),
+            parts: vec![of(|cpu| cpu.user), of(|cpu| cpu.system)],
+        }
+    };
+    contenders(runs).into_iter().map(bar).collect()
 }

@@ -1,7 +1,7 @@
 //! A live stream: 1,000 hits a second, as they come on a busy day.
 
 use crate::contenders::Contender;
-use crate::report::{Check, Goal, Page, Table, bars, compare, per_contender};
+use crate::report::{Check, Goal, Page, Table, compare, per_contender};
 use crate::rounds::{Load, rounds};
 use crate::settings::Settings;
 use crate::stats::median;
@@ -31,14 +31,7 @@ pub fn run(settings: &Settings, page: &mut Page) -> anyhow::Result<()> {
     let runs = rounds("live", &settings.wanted(&CONTENDERS), &[load], settings)?;
     page.runs(&runs);
     page.table("Processor time", &per_contender(&runs));
-    page.plot(
-        "1,000 hits a second: CPU-seconds for a million hits",
-        &bars(
-            "1,000 hits a second: CPU-seconds for a million hits",
-            &["user", "system"],
-            &super::burst::split(&runs),
-        ),
-    )?;
+    page.plot_cpu("1,000 hits a second: CPU-seconds for a million hits", &runs)?;
     let mut table = Table::new(&["contender", "p50 ms", "p99 ms", "longest ms", "own p99 below ms"]);
     for contender in settings.wanted(&CONTENDERS) {
         let own: Vec<_> = runs.iter().filter(|run| run.contender == contender).collect();

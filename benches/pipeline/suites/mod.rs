@@ -15,18 +15,6 @@ use super::report::{Page, verdict};
 use super::settings::{Settings, Suite};
 use super::support::broker::Broker;
 
-/// All of them, in their order.
-const ALL: [Suite; 8] = [
-    Suite::Burst,
-    Suite::Live,
-    Suite::Journal,
-    Suite::Scale,
-    Suite::Memory,
-    Suite::Drain,
-    Suite::Outage,
-    Suite::Start,
-];
-
 /// Runs these suites, or all, on a broker of its own if it is to be real, and writes down what came of each as soon as it
 /// is known. True if all goals are met.
 pub fn run(wanted: &[Suite], real: bool, settings: &Settings) -> anyhow::Result<bool> {
@@ -42,8 +30,8 @@ pub fn run(wanted: &[Suite], real: bool, settings: &Settings) -> anyhow::Result<
         ..settings.clone()
     };
     let mut checks = Vec::new();
-    for suite in ALL {
-        if !wanted.is_empty() && !wanted.contains(&suite) {
+    for suite in Suite::value_variants() {
+        if !wanted.is_empty() && !wanted.contains(suite) {
             continue;
         }
         let run = match suite {

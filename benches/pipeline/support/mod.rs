@@ -8,8 +8,6 @@
     reason = "written for tests: they use more of it, and fail by panicking"
 )]
 
-use std::time::{Duration, Instant};
-
 #[path = "../../../tests/it/support/broker.rs"]
 pub mod broker;
 #[path = "../../../tests/it/support/guarded.rs"]
@@ -18,12 +16,8 @@ mod guarded;
 mod jars;
 #[path = "../../../tests/it/support/kafka.rs"]
 pub mod kafka;
+#[path = "../../../tests/it/support/wait.rs"]
+mod wait;
 
-/// What those modules find in their parent.
-fn wait_until(what: &str, limit: Duration, mut happened: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !happened() {
-        assert!(started.elapsed() < limit, "waited {limit:?} in vain until {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
+/// Those modules look for it in their parent.
+use wait::wait_until;

@@ -14,8 +14,6 @@
 //! | [`logs`] | what was logged in this process, to be looked through |
 //! | [`source`] | Rust source as far as the layering test must understand it |
 
-use std::time::{Duration, Instant};
-
 pub mod broker;
 pub mod certificates;
 pub mod guarded;
@@ -27,13 +25,6 @@ pub mod proxy;
 pub mod secured;
 pub mod source;
 pub mod token_endpoint;
+mod wait;
 
-/// Waits until `happened` says yes, for what has no wake-up to offer (a port that closes, a foreign process that ends).
-/// Panics at `limit`, naming `what`.
-pub fn wait_until(what: &str, limit: Duration, mut happened: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !happened() {
-        assert!(started.elapsed() < limit, "waited {limit:?} in vain until {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
+pub use wait::wait_until;
