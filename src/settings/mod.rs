@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | read | `source`, `environment` | a file (TOML, YAML, JSON) and `LIVESTREAMD__SECTION__KEY` become one tree |
 //! | walk | `tree`, `suggest`, `fault` | keys are taken out by type; what is wrong or unknown is collected |
-//! | make | `resolve`, `credentials`, `streams`, `proxy`, `tls`, `admin`, `kafka_properties`, `kafka_files`, `address`, `topic` | the rules of each section |
+//! | make | `resolve`, `credentials`, `streams`, `proxy`, `tls`, `admin`, `kafka_properties`, `kafka_files`, `address`, `topic`, `log_filter` | the rules of each section |
 //! | | [`defaults`] | what holds when a key is not set, with the reason |
 //! | use | [`resolved`], [`secret`], [`summary()`] | what the daemon gets, how it reads a secret, what `check` shows |
 //! | reload | [`changes`] | what differs between two settings, and what that asks for |
@@ -21,6 +21,7 @@ mod environment;
 mod fault;
 mod kafka_files;
 mod kafka_properties;
+mod log_filter;
 pub mod proxy;
 mod resolve;
 pub mod resolved;
@@ -42,6 +43,7 @@ pub use changes::{ChangedKeys, Changes, DaemonChanges, StreamChange};
 pub use environment::environment;
 pub use fault::{Fault, Faults, Warning};
 pub use kafka_properties::{canonical as canonical_property, is_secret as is_secret_property};
+pub use log_filter::{LogFilterError, log_filter};
 pub use proxy::{Proxy, ProxyScheme, ProxySettings, Route};
 pub use resolved::*;
 pub use secret::{SecretError, SecretFlaw};

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use config::{Map, Value};
-use tracing_subscriber::EnvFilter;
 
 use super::address;
 use super::admin;
@@ -12,6 +11,7 @@ use super::credentials::{self, Credentials};
 use super::defaults;
 use super::fault::{Report, Reported};
 use super::kafka_properties;
+use super::log_filter::log_filter;
 use super::proxy::{self, ProxyVariables};
 use super::resolved::{
     AdminSettings, DedupMode, DedupSettings, JournalSettings, KafkaSettings, LogFormat, LogSettings,
@@ -214,7 +214,7 @@ fn dedup(section: &mut Section<'_>) -> Result<DedupSettings, Reported> {
 }
 
 fn log(section: &mut Section<'_>) -> Result<LogSettings, Reported> {
-    let filter = section.parsed("filter", "text in quotes", |text| match EnvFilter::try_new(text) {
+    let filter = section.parsed("filter", "text in quotes", |text| match log_filter(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(format!(
             "is not a log filter ({error}); write as in \"info\" or \"info,livestreamd=debug\""

@@ -1,5 +1,4 @@
 use tracing::{debug, error, info, trace, warn};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::*;
@@ -9,7 +8,7 @@ fn kept_of(log_filter: &str, say: impl FnOnce(&Events)) -> Vec<Arc<Event>> {
     let events = Events::new();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
     let subscriber = tracing_subscriber::registry()
-        .with(lines.with_filter(EnvFilter::new(log_filter)))
+        .with(lines.with_filter(crate::settings::log_filter(log_filter).unwrap()))
         .with(events.layer());
     tracing::subscriber::with_default(subscriber, || say(&events));
     events.recent(usize::MAX)

@@ -10,13 +10,13 @@ use std::sync::OnceLock;
 
 use thiserror::Error;
 use tracing::Subscriber;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use super::events::Events;
-use crate::settings::{LogFormat, LogSettings};
+use crate::settings::{LogFilterError, LogFormat, LogSettings, log_filter};
 use journald::Journald;
 
 /// Set once logs are set up by us.
@@ -32,7 +32,7 @@ pub enum LogError {
         /// The filter.
         filter: String,
         /// What is wrong with it.
-        error: ParseError,
+        error: LogFilterError,
     },
     /// The journal was asked for and is not there.
     #[error(
@@ -72,10 +72,10 @@ pub fn init(settings: &LogSettings) -> Result<(), LogError> {
     Ok(())
 }
 
-type Handle = reload::Handle<EnvFilter, Registry>;
+type Handle = reload::Handle<Targets, Registry>;
 
 /// Lines are filtered, events are not; the handle changes the filter.
-fn assemble(lines: Lines, filter: EnvFilter, events: &Events) -> (impl Subscriber + Send + Sync + use<>, Handle) {
+fn assemble(lines: Lines, filter: Targets, events: &Events) -> (impl Subscriber + Send + Sync + use<>, Handle) {
     let (filter, handle) = reload::Layer::new(filter);
     let subscriber = tracing_subscriber::registry()
         .with(lines.with_filter(filter))
@@ -98,8 +98,8 @@ pub fn events() -> Events {
     EVENTS.get_or_init(Events::new).clone()
 }
 
-fn parse(filter: &str) -> Result<EnvFilter, LogError> {
-    EnvFilter::builder().parse(filter).map_err(|error| LogError::Filter {
+fn parse(filter: &str) -> Result<Targets, LogError> {
+    log_filter(filter).map_err(|error| LogError::Filter {
         filter: filter.to_owned(),
         error,
     })

@@ -3,8 +3,6 @@
 use std::io::{self, Write};
 use std::sync::{Mutex, Once, PoisonError};
 
-use tracing_subscriber::EnvFilter;
-
 static LINES: Mutex<String> = Mutex::new(String::new());
 
 /// Keeps all that is logged from now on, from level info upwards.
@@ -12,7 +10,7 @@ pub fn keep() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let lines = tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new("info"))
+            .with_max_level(tracing::Level::INFO)
             .with_ansi(false)
             .with_writer(|| Keeper);
         lines.init();
