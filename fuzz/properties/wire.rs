@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use livestreamd::upstream::{ConnectError, Connector, Target};
+use livestreamd::upstream::{ConnectError, Connector, Target, Transport};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How an answer is cut into reads.
@@ -82,6 +82,8 @@ pub struct Connection {
     end: End,
     read: Arc<AtomicUsize>,
 }
+
+impl Transport for Connection {}
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

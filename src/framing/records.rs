@@ -144,6 +144,11 @@ impl RecordSplitter {
         whole > 0 && (whole >= RUN_BYTES || self.skipping.is_some() || self.is_too_long(self.whole..self.end))
     }
 
+    /// Whether there is something to take.
+    pub const fn holds_whole_records(&self) -> bool {
+        self.start < self.whole
+    }
+
     /// The longest run of whole records, or the record that was too long, whichever comes first in the stream.
     pub fn take(&mut self) -> Option<Piece> {
         if self.start == self.whole {

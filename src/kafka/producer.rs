@@ -1,12 +1,13 @@
 //! The producers: one that all streams share, one for streams in trouble, and one that gathers no batches.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-use super::config::{PropertyFault, client_config, one_by_one};
+use super::config::{PropertyFault, client_config, linger, one_by_one};
 use super::lane::{Errand, Lane};
 use super::link::{Link, Plan};
 use super::log_digest::SharedLogDigest;
@@ -140,6 +141,11 @@ impl Producer {
     /// What librdkafka tells of all of them, for people to see.
     pub const fn status(&self) -> &KafkaStatus {
         &self.status
+    }
+
+    /// For how long it holds a record back, to gather a batch.
+    pub fn linger(&self) -> Duration {
+        linger(&self.in_batches)
     }
 
     /// How patient streams are with a producer that brings no reports.

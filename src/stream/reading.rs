@@ -3,25 +3,27 @@
 //! notice when the process did not run.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use memchr::memchr_iter;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop;
 use tokio::time::Instant;
 
 use crate::clock::{Clock, since_epoch};
-use crate::journal::{AppendError, BatchKind, Journal, JournalStatus, NewBatch, Position};
+use crate::journal::{BatchKind, Journal, JournalStatus, NewBatch};
 use crate::leases::trace::Heartbeat;
 use crate::lifecycle::life::{LifeSigns, lapse};
 use crate::lifecycle::stall::tries_again_within;
 use crate::lifecycle::{EndReason, Event, Moment, StallWatch};
 use crate::telemetry::{Digest, SlotStatus, StreamCounters};
-use crate::upstream::{Activity, Body, Drained};
+use crate::upstream::{Activity, Body, Drained, Transport};
 
 use super::Stop;
+use super::appends::{Append, PendingAppends};
 
 /// A journal that is full for less is not worth a log line.
 const FIRST_NOTICE: Duration = Duration::from_secs(1);
@@ -29,6 +31,22 @@ const NEXT_NOTICE: Duration = Duration::from_mins(1);
 /// A reading looks up so often: the lease is touched if bytes came, and it is noticed if the process did not run. A silence that was a
 /// shorter freeze teaches the stall watch at most 4 times this: no more than the default `stall_timeout`.
 const BEAT: Duration = Duration::from_secs(30);
+
+/// A reading gathers for so long at most.
+const MOST_GATHERED: Duration = Duration::from_millis(25);
+/// Before this tokio's timers do not fire.
+const LEAST_GATHERED: Duration = Duration::from_millis(1);
+/// Less than this is little. More is a burst, and taken as it comes.
+const LITTLE: usize = 64 * 1024;
+/// At a stop about so much is still taken of what has come already: all of it, unless it is a burst.
+const LAST_LOOK: usize = 1024 * 1024;
+
+/// How long a reading leaves live hits in the socket, so that they cost one trip to the journal and on to the forwarder, and not one each: an
+/// eighth of the time for which Kafka's client holds them back anyway. Who has set that to little wants hits at once.
+pub fn gathers_for(linger: Duration) -> Duration {
+    let time = (linger / 8).min(MOST_GATHERED);
+    if time < LEAST_GATHERED { Duration::ZERO } else { time }
+}
 
 /// What one slot's reading needs, connection after connection.
 pub struct Reading {
@@ -42,6 +60,8 @@ pub struct Reading {
     pub counters: Arc<StreamCounters>,
     /// Where it is shown when bytes came.
     pub status: SlotStatus,
+    /// After a read that brought little and left nothing, the next one is so much later: see [`gathers_for`].
+    pub gathers_for: Duration,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Watches the silence; it learns from one connection for the next.
@@ -52,43 +72,12 @@ pub struct Reading {
     pub lapses: Digest<()>,
 }
 
-type Append = Pin<Box<dyn Future<Output = Result<Position, AppendError>> + Send>>;
-
-/// The append of what was read last, not over yet. Dropping it gives that up, which is worth a line in the log.
-pub struct PendingAppend {
-    append: Append,
-    bytes: usize,
-    stream: String,
-    slot: u8,
-    taken: bool,
-}
-
-impl PendingAppend {
-    /// Waits until the journal has taken it, or is closed.
-    pub async fn finish(mut self) {
-        self.taken = (&mut self.append).await.is_ok();
-    }
-}
-
-impl Drop for PendingAppend {
-    fn drop(&mut self) {
-        if !self.taken {
-            tracing::error!(
-                stream = self.stream,
-                slot = self.slot,
-                bytes = self.bytes,
-                "what was read last found no room in the journal until the end, and is lost"
-            );
-        }
-    }
-}
-
 /// How a reading ended. The connection is closed.
 pub struct Ended {
     /// For the slot's machine.
     pub event: Event,
-    /// The append of what was read last, not over yet because the journal took nothing when we were told to stop.
-    pub pending: Option<PendingAppend>,
+    /// What was read last, when we were told to stop before the journal had it.
+    pub pending: Option<PendingAppends>,
     /// Bytes of a line that was cut off: no record, and lost.
     pub cut_bytes: u64,
     /// When the connection last lived, as far as is known.
@@ -100,13 +89,14 @@ impl Reading {
     /// they came. Dropping the body closes the socket, so it is closed when this returns.
     pub async fn read<Io>(&mut self, mut body: Box<Body<Io>>, stop: &Stop) -> Ended
     where
-        Io: AsyncRead + AsyncWrite + Unpin,
+        Io: Transport,
     {
         let mut heard = Heard::new(body.activity().clone());
         let opened = self.clock.now();
         self.stall.opened(opened);
         let mut life = LifeSigns::opened(opened);
         let mut beat = Beat::new(opened);
+        let mut gathering_until = None;
         loop {
             let began = self.clock.now();
             let due = self.stall.deadline(began).min(beat.next).max(began);
@@ -117,9 +107,9 @@ impl Reading {
                     let now = self.clock.now();
                     // It may have been requested while we did not run.
                     self.look_back(due, now, &mut life);
-                    return Ended::at(Event::Stop, life.last_before_goodbye(now));
+                    return self.stopped(None, body, life).await;
                 }
-                drained = next_of(&mut body, &mut had_nothing_more) => Some(drained),
+                drained = next_after(gathering_until, &mut body, &mut had_nothing_more) => Some(drained),
                 () = tokio::time::sleep(due.since(began)) => None,
             };
             let now = self.clock.now();
@@ -139,10 +129,9 @@ impl Reading {
                 }
                 continue;
             };
-            let (kind, bytes) = match drained {
-                Drained::Records(bytes) => (BatchKind::Records, bytes),
-                Drained::TooLong(record) => (BatchKind::TooLong { length: record.length }, record.first_bytes),
-                Drained::End { reason, cut_bytes } => {
+            let (kind, bytes) = match batch_of(drained) {
+                Ok(batch) => batch,
+                Err((reason, cut_bytes)) => {
                     let last_alive = last_alive_before(&reason, now, news, &mut life);
                     return Ended {
                         cut_bytes,
@@ -150,17 +139,12 @@ impl Reading {
                     };
                 }
             };
-            let batch = NewBatch {
-                kind,
-                received_ms: self.wall_ms(),
-                slot: self.slot,
-                bytes,
-            };
-            self.counters.batches.one();
-            self.counters.bytes.add(batch.bytes.len() as u64);
-            self.counters.records.add(records_in(&batch));
-            let (journal, bytes) = (self.journal.clone(), batch.bytes.len());
-            let mut append: Append = Box::pin(async move { journal.append(batch).await });
+            let is_dry = body.is_dry();
+            gathering_until = (bytes.len() < LITTLE && is_dry && !self.gathers_for.is_zero()).then(|| {
+                body.leave_alone();
+                Instant::now() + self.gathers_for
+            });
+            let mut append = self.append(kind, bytes);
             // As a rule there is room, and this is no wait at all.
             let mut pause = Pause::default();
             let mut first_notice = now + FIRST_NOTICE;
@@ -168,12 +152,8 @@ impl Reading {
             let appended = loop {
                 tokio::select! {
                     biased;
-                    appended = &mut append => break appended,
-                    () = stop.requested() => {
-                        let (stream, slot) = (self.stream.clone(), self.slot);
-                        let pending = PendingAppend { append, bytes, stream, slot, taken: false };
-                        return Ended { pending: Some(pending), ..Ended::at(Event::Stop, life.last()) };
-                    }
+                    appended = append.answer() => break appended,
+                    () = stop.requested() => return self.stopped(Some(append), body, life).await,
                     waited_s = pause.notice() => {
                         let awake = self.clock.now();
                         if let Some(lapse) = lapse(first_notice, awake).filter(|_| pause.is_first()) {
@@ -200,6 +180,9 @@ impl Reading {
             }
             // What came together with the response head is no news to the socket's own count. It shows life only once it is kept.
             self.note(Some(news.unwrap_or_default()), &mut life, now);
+            if is_dry {
+                life.drained();
+            }
             let appended = self.clock.now();
             self.stall.resumed(appended);
             // A journal that took nothing for so long would have been told of.
@@ -214,6 +197,59 @@ impl Reading {
             if !lapsed.is_zero() {
                 life.did_not_run(appended, lapsed);
             }
+        }
+    }
+
+    /// Counts what was read, and has it appended.
+    fn append(&self, kind: BatchKind, bytes: Bytes) -> Append {
+        let batch = NewBatch {
+            kind,
+            received_ms: self.wall_ms(),
+            slot: self.slot,
+            bytes,
+        };
+        self.counters.batches.one();
+        self.counters.bytes.add(batch.bytes.len() as u64);
+        self.counters.records.add(records_in(&batch));
+        Append::new(self.journal.clone(), batch)
+    }
+
+    /// Takes what has come since the last look, because it was given to us and perhaps to nobody again, and closes the connection. `begun` is
+    /// what the journal has not answered yet.
+    async fn stopped<Io>(&self, begun: Option<Append>, mut body: Box<Body<Io>>, mut life: LifeSigns) -> Ended
+    where
+        Io: Transport,
+    {
+        let mut pending = PendingAppends::new(self.stream.clone(), self.slot, begun);
+        let (mut taken, mut over) = (0, None);
+        while taken < LAST_LOOK
+            && let Some(drained) = at_hand(&mut body).await
+        {
+            match batch_of(drained) {
+                Ok((kind, bytes)) => {
+                    taken += bytes.len();
+                    pending.push(self.append(kind, bytes));
+                }
+                Err(end) => {
+                    over = Some(end);
+                    break;
+                }
+            }
+        }
+        drop(body);
+        let is_kept = pending.begin().await;
+        let now = self.clock.now();
+        let cut_bytes = over.as_ref().map_or(0, |(_, cut_bytes)| *cut_bytes);
+        let last_alive = match over {
+            // What is not kept shows no life.
+            _ if !is_kept => life.last(),
+            Some((reason, _)) => last_alive_before(&reason, now, None, &mut life),
+            None => life.last_before_goodbye(now),
+        };
+        Ended {
+            pending: (!is_kept).then_some(pending),
+            cut_bytes,
+            ..Ended::at(Event::Stop, last_alive)
         }
     }
 
@@ -277,11 +313,22 @@ impl Reading {
     }
 }
 
+/// What comes next, not looked for before that time.
+async fn next_after<Io>(not_before: Option<Instant>, body: &mut Body<Io>, had_nothing_more: &mut bool) -> Drained
+where
+    Io: Transport,
+{
+    if let Some(not_before) = not_before {
+        tokio::time::sleep_until(not_before).await;
+    }
+    next_of(body, had_nothing_more).await
+}
+
 /// What comes next. Notes whether the socket had nothing more before it came. A wait of a task that has used up its turn (tokio's budget)
 /// says nothing about the socket.
 async fn next_of<Io>(body: &mut Body<Io>, had_nothing_more: &mut bool) -> Drained
 where
-    Io: AsyncRead + AsyncWrite + Unpin,
+    Io: Transport,
 {
     let mut next = pin!(body.next());
     poll_fn(|cx| {
@@ -290,6 +337,26 @@ where
         polled
     })
     .await
+}
+
+/// What has come already, if anything. Read directly, so that no turn of tokio's driver is waited for, nor its budget.
+async fn at_hand<Io: Transport>(body: &mut Body<Io>) -> Option<Drained> {
+    body.leave_alone();
+    let mut next = pin!(coop::unconstrained(body.next()));
+    let drained = poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await;
+    match drained {
+        Poll::Ready(drained) => Some(drained),
+        Poll::Pending => None,
+    }
+}
+
+/// What goes into the journal; or why the stream is over, and how many bytes of an unfinished record were dropped.
+fn batch_of(drained: Drained) -> Result<(BatchKind, Bytes), (EndReason, u64)> {
+    match drained {
+        Drained::Records(bytes) => Ok((BatchKind::Records, bytes)),
+        Drained::TooLong(record) => Ok((BatchKind::TooLong { length: record.length }, record.first_bytes)),
+        Drained::End { reason, cut_bytes } => Err((reason, cut_bytes)),
+    }
 }
 
 /// How many records a batch has. Its lines are whole, so their endings are as many.
@@ -398,6 +465,22 @@ impl Ended {
             pending: None,
             cut_bytes: 0,
             last_alive,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hits_are_held_back_for_a_small_part_of_the_linger_and_never_for_long() {
+        for (linger, gathers) in [(0, 0), (5, 0), (40, 5_000), (200, 25_000), (60_000, 25_000)] {
+            assert_eq!(
+                gathers_for(Duration::from_millis(linger)),
+                Duration::from_micros(gathers),
+                "{linger}"
+            );
         }
     }
 }

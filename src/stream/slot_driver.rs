@@ -20,9 +20,10 @@ use crate::upstream::{
 };
 
 use super::Stop;
+use super::appends::PendingAppends;
 use super::gaps::{Gaps, Noted};
 use super::next_connect::NextConnect;
-use super::reading::{PendingAppend, Reading};
+use super::reading::Reading;
 use super::resetting::{SharedReset, SlotReset};
 use super::telling::Telling;
 
@@ -52,6 +53,8 @@ pub struct SlotDriver<C: Connector> {
     pub stagger: Duration,
     /// What jitter is drawn from. It need not be unguessable, only different from one slot and one start to the next.
     pub jitter_seed: u64,
+    /// See [`Reading::gathers_for`].
+    pub gathers_for: Duration,
     /// Where the operator wants the stream to start, if this run was told: shared by the stream's slots.
     pub reset: SharedReset,
 }
@@ -91,6 +94,7 @@ impl<C: Connector> SlotDriver<C> {
         let reading = Reading {
             stream: self.stream.name.clone(),
             slot: self.slot,
+            gathers_for: self.gathers_for,
             journal: self.journal.clone(),
             counters: self.counters.clone(),
             status: self.status.clone(),
@@ -178,8 +182,8 @@ struct Drive<C: Connector> {
     body: Option<Box<Body<C::Io>>>,
     /// The last write of a lease failed: said once, not at each attempt.
     lease_failing: bool,
-    /// What was read last before a stop, on its way into a full journal.
-    unfinished: Option<PendingAppend>,
+    /// What was read last before a stop, on its way into the journal.
+    unfinished: Option<PendingAppends>,
 }
 
 impl<C: Connector> Drive<C> {
@@ -198,8 +202,8 @@ impl<C: Connector> Drive<C> {
             pending = self.carry_out(actions).await;
         }
         drop(self.claim.take());
-        if let Some(append) = self.unfinished.take() {
-            append.finish().await;
+        if let Some(appends) = self.unfinished.take() {
+            appends.finish().await;
         }
     }
 

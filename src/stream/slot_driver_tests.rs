@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::clock::Sleep;
 use crate::journal::batch::HEADER_BYTES;
-use crate::journal::{DEFAULT_CURSOR, Position};
+use crate::journal::{BatchKind, DEFAULT_CURSOR, Position};
 use crate::lifecycle::{BootId, EndReason, Why};
 use crate::stream::{SharedReset, StopSwitch, stop_switch};
 use crate::telemetry::StreamStatus;
@@ -35,10 +35,15 @@ const URL: &str = "https://livestream.adobe.net/api/1/stream/adobe-livestream-we
 const OPEN: &str = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n";
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// A chunk with one record of 6 bytes, a gzip member of its own: it may follow any other.
+/// A chunk with one record of 6 bytes.
 fn record() -> Vec<u8> {
+    chunk(b"{\"a\"}\n")
+}
+
+/// A chunk with a gzip member of its own: it may follow any other.
+fn chunk(plain: &[u8]) -> Vec<u8> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-    gzip.write_all(b"{\"a\"}\n").unwrap();
+    gzip.write_all(plain).unwrap();
     let member = gzip.finish().unwrap();
     [format!("{:x}\r\n", member.len()).as_bytes(), &member, b"\r\n"].concat()
 }
@@ -108,6 +113,7 @@ struct World {
     reset: Option<ResetTo>,
     /// How many slots the stream has.
     connections: u8,
+    max_record_bytes: usize,
 }
 
 impl World {
@@ -122,6 +128,7 @@ impl World {
             status: StreamStatus::new("web", 2),
             reset: None,
             connections: 1,
+            max_record_bytes: 1 << 20,
         }
     }
 
@@ -138,7 +145,7 @@ impl World {
     /// What a driver goes by.
     fn plan(&self) -> NextConnect<Network> {
         let mut stream = stream(URL);
-        stream.connections = self.connections;
+        (stream.connections, stream.max_record_bytes) = (self.connections, self.max_record_bytes);
         let tokens = TokenSource::new(
             stream.credential.clone(),
             self.network.clone(),
@@ -172,6 +179,7 @@ impl World {
             counters: self.status.counters.clone(),
             stagger: Duration::ZERO,
             jitter_seed: 0,
+            gathers_for: Duration::from_millis(20),
             reset: reset.clone(),
         };
         let (switch, stop) = stop_switch();
@@ -425,6 +433,30 @@ async fn a_stop_with_a_full_journal_closes_the_connection_at_once_and_keeps_what
     }
     let expected = world.status.counters.bytes.get();
     assert_eq!(read.len() as u64, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_keeps_what_has_come_since_the_last_look() {
+    let mut world = World::new(1 << 20);
+    world.max_record_bytes = 100;
+    let (switch, driver) = world.start();
+    let (_, mut io) = world.serve().await;
+    // Soon after the first record come others, while the reader gathers; one of them is too long.
+    let mut at = world.journal.next(Position::default()).await.unwrap().end();
+    let too_long = [b"x".repeat(1_000), b"\n".to_vec()].concat();
+    io.write_all(&[record(), chunk(&too_long), record()].concat())
+        .await
+        .unwrap();
+    switch.stop();
+    driver.await.unwrap();
+    for is_whole in [true, false, true] {
+        let next = tokio::time::timeout(Duration::from_secs(1), world.journal.next(at)).await;
+        let batch = next.expect("it was kept").unwrap();
+        assert_eq!(batch.kind == BatchKind::Records, is_whole, "{batch:?}");
+        at = batch.end();
+    }
+    assert_eq!(world.journal.end(), at);
+    assert_eq!(world.lease()["phase"], "closed");
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,6 +19,7 @@ use super::{Shared, forwarder_failed, slot_failed};
 use crate::journal::Journal;
 use crate::kafka::{ForwarderSettings, IdsKept, forward};
 use crate::settings::{DedupSettings, StreamSettings};
+use crate::stream::reading::gathers_for;
 use crate::stream::revival::{AbortOnDrop, keep_alive};
 use crate::stream::{NextConnect, SharedReset, SlotDriver, Stop, StopSwitch, stop_switch};
 use crate::telemetry::StreamStatus;
@@ -222,6 +223,7 @@ impl<C: Connector> StreamTasks<C> {
             let mut next = next.clone();
             let NextConnect { stream, tokens } = next.borrow_and_update().clone();
             SlotDriver {
+                gathers_for: gathers_for(shared.producer.linger()),
                 jitter_seed: RandomState::new().hash_one((&stream.name, slot)),
                 stream,
                 tokens,

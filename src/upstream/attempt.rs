@@ -8,14 +8,13 @@ use std::time::SystemTime;
 use http::header::{CONTENT_LENGTH, LOCATION, TRANSFER_ENCODING};
 use http::response::Parts;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tracing::debug;
 use url::Url;
 
 use super::answer::{self, BODY_LIMIT, Coding};
 use super::body::{Body, Framing};
-use super::connector::{Connector, Target};
+use super::connector::{Connector, Target, Transport};
 use super::exchange::{Link, exchange};
 use super::printable::printable;
 use super::redirect::{RedirectRefused, Trust, follow, is_redirect};
@@ -24,7 +23,7 @@ use crate::lifecycle::{Lost, Refusal, Unreached};
 
 /// What the service answered.
 #[derive(Debug)]
-pub enum Answer<Io: AsyncRead + AsyncWrite + Unpin> {
+pub enum Answer<Io: Transport> {
     /// 200: the stream is open.
     Streaming(Box<Body<Io>>),
     /// Anything else but a redirect.
@@ -135,11 +134,7 @@ fn next_hop(head: &Parts, visited: &[Url], request: &StreamRequest) -> Result<Ur
 }
 
 /// The body of a 200, if we can read it.
-fn stream<Io: AsyncRead + AsyncWrite + Unpin>(
-    head: &Parts,
-    link: Link<Io>,
-    max_record_bytes: usize,
-) -> Result<Body<Io>, Lost> {
+fn stream<Io: Transport>(head: &Parts, link: Link<Io>, max_record_bytes: usize) -> Result<Body<Io>, Lost> {
     let unreadable = |what: &str, name: &str| {
         let name = printable(name, &[]).unwrap_or_default();
         Lost::Unreadable(format!("the {what} {name:?} is none that we read"))
@@ -163,11 +158,7 @@ fn stream<Io: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Reads what a refusal says; its status counts even if the rest never comes.
-async fn refusal<Io: AsyncRead + AsyncWrite + Send + Unpin>(
-    head: &Parts,
-    mut link: Link<Io>,
-    request: &StreamRequest,
-) -> Refusal {
+async fn refusal<Io: Transport>(head: &Parts, mut link: Link<Io>, request: &StreamRequest) -> Refusal {
     let mut body = Vec::new();
     // Cut off, too long or too late: what came is still worth showing.
     let _ = timeout(request.connect_timeout, link.read_into(&mut body, BODY_LIMIT)).await;

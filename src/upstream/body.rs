@@ -9,9 +9,10 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::coop;
 
 use super::activity::Activity;
+use super::connector::Transport;
 use super::exchange::Link;
 use crate::framing::{CorruptGzip, Gunzip, Piece, RecordSplitter, TooLong};
 use crate::lifecycle::EndReason;
@@ -24,7 +25,7 @@ const YIELD_AFTER: usize = 1024 * 1024;
 const LEAST_WORK: usize = 4 * 1024;
 
 /// The body of a 200.
-pub struct Body<Io: AsyncRead + AsyncWrite + Unpin> {
+pub struct Body<Io: Transport> {
     link: Link<Io>,
     framing: Framing,
     gunzip: Gunzip,
@@ -33,6 +34,8 @@ pub struct Body<Io: AsyncRead + AsyncWrite + Unpin> {
     input: Bytes,
     /// The inflater has more to say even without input.
     again: bool,
+    /// The socket had nothing more when it was last looked at.
+    dry: bool,
     ended: Option<EndReason>,
 }
 
@@ -78,7 +81,7 @@ pub(super) enum Framing {
     UntilClose,
 }
 
-impl<Io: AsyncRead + AsyncWrite + Unpin> Body<Io> {
+impl<Io: Transport> Body<Io> {
     pub(super) fn new(link: Link<Io>, framing: Framing, max_record_bytes: usize) -> Self {
         Self {
             link,
@@ -87,6 +90,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Body<Io> {
             splitter: RecordSplitter::new(max_record_bytes),
             input: Bytes::new(),
             again: false,
+            dry: false,
             ended: None,
         }
     }
@@ -97,13 +101,26 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Body<Io> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// Who calls this does not wait for the next records just now, but comes for them before long: until then nothing that arrives wakes
+    /// anybody.
+    pub fn leave_alone(&self) {
+        self.link.wakeups().suspend();
+    }
+
     /// What the socket did. Clones stay valid when the body is gone.
     pub const fn activity(&self) -> &Activity {
         self.link.activity()
     }
 
+    /// Whether all whole records that were read off the socket have been handed out, and the socket had no more when it was last looked at:
+    /// who does not look for a while then keeps nothing back but what the socket holds.
+    pub const fn is_dry(&self) -> bool {
+        self.dry && !self.splitter.holds_whole_records()
+    }
+
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Drained> {
         let mut worked = 0;
+        self.dry = false;
         loop {
             if (self.splitter.is_due() || self.ended.is_some())
                 && let Some(drained) = self.take()
@@ -139,11 +156,17 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Body<Io> {
                 Poll::Ready(Some(Err(reason))) => self.end(reason),
                 Poll::Ready(None) => self.end(self.reason_of_an_orderly_end()),
                 Poll::Pending => {
-                    let drained = self.take();
-                    if drained.is_none() {
-                        self.splitter.rest();
+                    // A task that has used up its turn (tokio's budget) knows nothing of the socket.
+                    self.dry = coop::has_budget_remaining();
+                    if let Some(drained) = self.take() {
+                        return Poll::Ready(drained);
                     }
-                    return drained.map_or(Poll::Pending, Poll::Ready);
+                    if self.link.wakeups().resume() {
+                        // This time we do wait.
+                        continue;
+                    }
+                    self.splitter.rest();
+                    return Poll::Pending;
                 }
             }
         }
@@ -187,7 +210,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Body<Io> {
     }
 }
 
-impl<Io: AsyncRead + AsyncWrite + Unpin> fmt::Debug for Body<Io> {
+impl<Io: Transport> fmt::Debug for Body<Io> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body")
             .field("framing", &self.framing)

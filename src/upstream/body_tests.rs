@@ -7,7 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
@@ -79,7 +79,7 @@ async fn streaming(head: &str) -> (Body<DuplexStream>, DuplexStream) {
 }
 
 /// Everything until the end: the records' bytes, and the end.
-async fn read_all<Io: AsyncRead + AsyncWrite + Unpin>(body: &mut Body<Io>) -> (Vec<u8>, EndReason, u64) {
+async fn read_all<Io: Transport>(body: &mut Body<Io>) -> (Vec<u8>, EndReason, u64) {
     let mut bytes = Vec::new();
     loop {
         match body.next().await {
@@ -310,12 +310,54 @@ async fn a_reset_is_told_in_the_words_of_the_system() {
     server.await.unwrap();
 }
 
+#[tokio::test]
+async fn a_body_that_is_left_alone_hands_out_what_has_come_and_waits_for_halves() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/x", listener.local_addr().unwrap());
+    let request = StreamRequest::new(&testing::stream(&url), testing::access_token("t"), None);
+    let dialer = Dialer::new(&TlsSettings::default(), []);
+    let server = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read_exact(&mut [0; 16]).await.unwrap();
+        stream.write_all(GZIP_CHUNKED.as_bytes()).await.unwrap();
+        stream
+    };
+    let (answer, mut stream) = tokio::join!(open(&dialer, &request), server);
+    let Ok(Answer::Streaming(mut body)) = answer else {
+        panic!()
+    };
+    let (mut gzip, most) = (Gzip::new(), Duration::from_secs(20));
+    for round in 0..3 {
+        stream.write_all(&chunk(&gzip.flushed(b"a\n"))).await.unwrap();
+        assert_eq!(timeout(most, body.next()).await, Ok(Drained::Records("a\n".into())));
+        body.leave_alone();
+        let bytes = chunk(&gzip.flushed(b"half and half\n"));
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        stream.write_all(first).await.unwrap();
+        let waits = timeout(most, body.next());
+        let late = async {
+            if round > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            stream.write_all(second).await.unwrap();
+        };
+        let (got, ()) = tokio::join!(waits, late);
+        assert_eq!(got, Ok(Drained::Records("half and half\n".into())), "{round}");
+    }
+    body.leave_alone();
+    drop(stream);
+    let end = timeout(most, body.next()).await.expect("the end is seen");
+    assert!(matches!(end, Drained::End { .. }), "{end:?}");
+}
+
 /// A socket that, once asked, brings `bytes` and then fails with `error`.
 struct Failing {
     asked: bool,
     bytes: Bytes,
     error: io::ErrorKind,
 }
+
+impl Transport for Failing {}
 
 impl AsyncRead for Failing {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -468,6 +510,27 @@ async fn a_burst_of_plain_bytes_leaves_in_bounded_batches() {
     let plain = b"\n".repeat(8 << 20);
     let (got, reason, _) = end_of(GZIP_CHUNKED, &[chunk(&gzip(&plain)), LAST_CHUNK.to_vec()].concat()).await;
     assert_eq!((got.len(), reason), (plain.len(), EndReason::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_dry_when_nothing_that_was_read_is_left_and_the_socket_had_no_more() {
+    let (network, service) = network(64 * 1024);
+    let (mut body, mut io) = streaming_with(network, service, GZIP_CHUNKED, 10).await;
+    assert!(!body.is_dry(), "nobody has looked");
+    let mut gzip = Gzip::new();
+    io.write_all(&chunk(&gzip.flushed(b"a\nmuch too long for it\nb\nc")))
+        .await
+        .unwrap();
+    for is_dry in [false, false, true] {
+        assert!(!matches!(body.next().await, Drained::End { .. }));
+        assert_eq!(body.is_dry(), is_dry);
+    }
+    // More than one run at hand.
+    io.write_all(&chunk(&gzip.flushed(&b"d\n".repeat(200_000))))
+        .await
+        .unwrap();
+    body.next().await;
+    assert!(!body.is_dry());
 }
 
 #[tokio::test(start_paused = true)]

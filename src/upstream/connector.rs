@@ -8,16 +8,26 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use url::{Host, Url};
 
+use super::tcp_socket::Wakeups;
+
 /// Makes connections. TLS is its business too: what it hands out is ready for the first byte of HTTP.
 pub trait Connector: Send + Sync + 'static {
     /// A connection. Dropping it closes the socket.
-    type Io: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+    type Io: Transport;
 
     /// Connects to `target`. The caller gives up after `limit`; within it all addresses of a name should have had their turn.
     ///
     /// # Errors
     /// Name resolution, TCP or TLS failed: no byte of a request has gone out.
     fn connect(&self, target: &Target, limit: Duration) -> impl Future<Output = Result<Self::Io, ConnectError>> + Send;
+}
+
+/// What a connection's bytes go through.
+pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+    /// Whether bytes that come wake somebody, if that can be changed.
+    fn wakeups(&self) -> Wakeups {
+        Wakeups::default()
+    }
 }
 
 /// Where to connect to.

@@ -14,6 +14,7 @@ use super::names::Names;
 use super::proxy;
 use super::socket::Socket;
 use super::tcp::Tcp;
+use super::tcp_socket::TcpSocket;
 use super::tls::{Side, Sides, Tls};
 use crate::settings::{Proxy, ProxyScheme, ProxySettings, Route, TlsSettings};
 
@@ -81,7 +82,7 @@ impl Dialer {
             };
             let credentials = proxy::credentials(proxy, &self.proxy_secrets).await?;
             let tcp = self.tcp.connect(&at, limit / 100 * PROXY_TCP_PERCENT).await;
-            let socket = Socket::Plain(tcp.map_err(of_proxy)?);
+            let socket = Socket::Plain(TcpSocket::new(tcp.map_err(of_proxy)?));
             let socket = match side {
                 None => socket,
                 Some(side) => handshake(side, &at, socket, limit).await.map_err(of_proxy)?,
@@ -117,7 +118,9 @@ impl Connector for Dialer {
             Route::Through(proxy) => Some(proxy),
         };
         let socket = match proxy {
-            None => Socket::Plain(self.tcp.connect(target, limit / 100 * TCP_PERCENT).await?),
+            None => Socket::Plain(TcpSocket::new(
+                self.tcp.connect(target, limit / 100 * TCP_PERCENT).await?,
+            )),
             Some(proxy) => self.tunnel(proxy, target, &tls, limit).await?,
         };
         let Some(side) = side else { return Ok(socket) };

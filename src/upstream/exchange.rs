@@ -13,10 +13,11 @@ use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::activity::{Activity, SocketEnd, Watched};
+use super::connector::Transport;
 use super::printable::chain;
+use super::tcp_socket::Wakeups;
 use crate::lifecycle::EndReason;
 
 /// The most that is read at once, and the longest response head.
@@ -26,11 +27,12 @@ const READ_BUFFER: usize = 64 * 1024;
 const MOST_HEADERS: usize = 100;
 
 /// An answer's body, and the connection that brings it.
-pub(super) struct Link<Io: AsyncRead + AsyncWrite + Unpin> {
+pub(super) struct Link<Io: Transport> {
     /// `None` once it is over; dropping it closes the socket.
     connection: Option<Connection<TokioIo<Watched<Io>>, Full<Bytes>>>,
     incoming: Incoming,
     activity: Activity,
+    wakeups: Wakeups,
     /// While it lives hyper expects that more may be asked, and leaves the connection alone.
     _sender: SendRequest<Full<Bytes>>,
 }
@@ -39,10 +41,11 @@ pub(super) struct Link<Io: AsyncRead + AsyncWrite + Unpin> {
 ///
 /// # Errors
 /// The connection broke, or what came was not HTTP, before the head was whole: why.
-pub(super) async fn exchange<Io: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+pub(super) async fn exchange<Io: Transport>(
     io: Io,
     request: Request<Full<Bytes>>,
 ) -> Result<(response::Parts, Link<Io>), String> {
+    let wakeups = io.wakeups();
     let (watched, activity) = Watched::new(io);
     let (mut sender, connection) = Builder::new()
         .max_buf_size(READ_BUFFER)
@@ -69,14 +72,20 @@ pub(super) async fn exchange<Io: AsyncRead + AsyncWrite + Send + Unpin + 'static
             connection,
             incoming,
             activity,
+            wakeups,
             _sender: sender,
         },
     ))
 }
 
-impl<Io: AsyncRead + AsyncWrite + Unpin> Link<Io> {
+impl<Io: Transport> Link<Io> {
     pub(super) const fn activity(&self) -> &Activity {
         &self.activity
+    }
+
+    /// Whether what comes wakes who waits for it.
+    pub(super) const fn wakeups(&self) -> &Wakeups {
+        &self.wakeups
     }
 
     /// The next bytes of the body; `None` when the framing says that it is complete.
@@ -127,7 +136,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Link<Io> {
 }
 
 /// Lets the connection work. Its outcome reaches the response or the body by itself.
-fn poll_connection<Io: AsyncRead + AsyncWrite + Unpin>(
+fn poll_connection<Io: Transport>(
     connection: &mut Option<Connection<TokioIo<Watched<Io>>, Full<Bytes>>>,
     cx: &mut Context<'_>,
 ) {

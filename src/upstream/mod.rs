@@ -6,6 +6,7 @@
 //! | [`dial`] | the real one: [`Dialer`], TCP, proxy and TLS |
 //! | [`socket`] | what it makes: a connected socket in its layers |
 //! | `names`, `tcp` | addresses of a name; sockets that notice a dead peer |
+//! | [`tcp_socket`] | a TCP socket that its reader can leave alone |
 //! | [`proxy`] | a way through an HTTP proxy |
 //! | `tls`, `rotation`, `tls_fault` | whom TLS trusts and what it shows; files that change; what a failed handshake means |
 //! | [`activity`] | what the socket did: bytes, the last read, how it ended |
@@ -42,6 +43,7 @@ pub mod request;
 mod rotation;
 pub mod socket;
 mod tcp;
+pub mod tcp_socket;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tls;
@@ -51,7 +53,7 @@ pub mod token;
 pub use activity::Activity;
 pub use attempt::{Answer, AttemptError, open};
 pub use body::{Body, Drained};
-pub use connector::{ConnectError, Connector, Scheme, Target};
+pub use connector::{ConnectError, Connector, Scheme, Target, Transport};
 pub use dial::Dialer;
 pub use printable::{is_unprintable, printable_within};
 pub use request::StreamRequest;

@@ -5,20 +5,31 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use super::connector::Transport;
 use super::proxy::Tunnel;
+use super::tcp_socket::{TcpSocket, Wakeups};
 
 /// A connected socket. Dropping it closes the TCP connection below all layers.
 #[derive(Debug)]
 pub enum Socket {
     /// Plain TCP.
-    Plain(TcpStream),
+    Plain(TcpSocket),
     /// TLS over TCP, over a tunnel, or over TLS to a proxy.
     Tls(Box<TlsStream<Socket>>),
     /// A way through a proxy.
     Tunnel(Box<Tunnel<Socket>>),
+}
+
+impl Transport for Socket {
+    fn wakeups(&self) -> Wakeups {
+        match self {
+            Self::Plain(stream) => stream.wakeups(),
+            Self::Tls(stream) => stream.get_ref().0.wakeups(),
+            Self::Tunnel(stream) => stream.get_ref().wakeups(),
+        }
+    }
 }
 
 impl AsyncRead for Socket {

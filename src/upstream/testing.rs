@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::sync::mpsc;
 use url::Url;
 
-use super::connector::{ConnectError, Connector, Target};
+use super::connector::{ConnectError, Connector, Target, Transport};
 use super::token::AccessToken;
 use crate::settings::{Credential, Grant, MessageKey, SecretSource, StreamSettings};
 
@@ -52,6 +52,8 @@ impl Network {
         self.planned.lock().unwrap().extend(connects);
     }
 }
+
+impl Transport for DuplexStream {}
 
 impl Connector for Network {
     type Io = DuplexStream;

@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::tally::Tally;
 use crate::simulator::{Pipe, Random};
+use crate::upstream::Transport;
 
 /// How a connection is lost by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,7 +287,8 @@ impl Line {
         if end == CLIENT {
             record.wrote.extend_from_slice(bytes);
         }
-        if self.vanishing {
+        // Behind a reset nothing comes, whoever has not heard of it yet.
+        if self.vanishing || (end == SERVICE && self.broken[CLIENT].is_some()) {
             return Ok(Ok(bytes.len()));
         }
         let room = self.nature.window.saturating_sub(flow.under_way);
@@ -431,6 +433,8 @@ impl fmt::Debug for ServiceEnd {
         f.debug_struct("ServiceEnd").finish_non_exhaustive()
     }
 }
+
+impl Transport for Wire {}
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -183,6 +183,7 @@ impl World<'_> {
             counters: self.status.counters.clone(),
             stagger: Duration::ZERO,
             jitter_seed: self.jitter_seed(slot),
+            gathers_for: Duration::from_millis(20),
             reset: SharedReset::default(),
         };
         let (switch, stop) = stop_switch();

@@ -342,6 +342,26 @@ async fn a_journal_that_is_full_every_few_seconds_does_not_hide_that_the_connect
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_that_never_rests_shows_soon_after_a_short_freeze_that_it_lives() {
+    let mut world = World::new(1 << 20);
+    let (_switch, _driver) = world.start();
+    let (_, mut io) = world.serve().await;
+    for part in 0..2 {
+        for _ in 0..12_000 {
+            io.write_all(&record()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if part == 0 {
+            world.clock.suspend(Duration::from_secs(2));
+        }
+    }
+    drop(io);
+    world.state(is_waiting).await;
+    let gap = world.open_gap_secs();
+    assert!(gap <= 1, "{gap} s");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wall_clock_that_leaps_while_a_connection_streams_does_not_move_its_crash() {
     const DAY: i64 = 86_400;
     for leap in [DAY, -DAY, 100, -100] {

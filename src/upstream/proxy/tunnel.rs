@@ -21,6 +21,11 @@ impl<Io> Tunnel<Io> {
     pub(super) const fn new(io: Io, early: Vec<u8>) -> Self {
         Self { io, early, taken: 0 }
     }
+
+    /// What it leads through.
+    pub(in crate::upstream) const fn get_ref(&self) -> &Io {
+        &self.io
+    }
 }
 
 impl<Io: AsyncRead + Unpin> AsyncRead for Tunnel<Io> {
