@@ -9,6 +9,7 @@
 //! | pure | [`framing`] | compressed bytes in, whole records out |
 //! | pure | [`hit`] | the ids in a record, and whether it is a hit at all |
 //! | pure | [`dedup`] | has this hit been there before? |
+//! | pure | [`shape`] | what of a hit is forwarded, and where to |
 //! | settings | [`settings`] | configuration: every fault at once, or typed settings |
 //! | telemetry | [`telemetry`] | logs, counts and the state of each stream, for people to see |
 //! | model | [`status`] | what the daemon says of itself, and whether it works |
@@ -50,6 +51,7 @@ pub mod lifecycle;
 pub mod quarantine;
 pub mod service_manager;
 pub mod settings;
+pub mod shape;
 pub mod simulator;
 pub mod state_dir;
 pub mod status;

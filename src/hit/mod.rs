@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::IgnoredAny;
 
 mod records;
-mod scan;
+pub(crate) mod scan;
 
 pub use records::{Record, Records, records};
 use scan::Member;
@@ -54,6 +54,28 @@ impl NotAHit {
 impl fmt::Display for NotAHit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// Why a record went to the dead-letter topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DeadLetterReason {
+    /// It is not a hit.
+    NotAHit(NotAHit),
+    /// It is longer than `max_record_bytes`, so only its first bytes were kept.
+    TooLong,
+    /// Kafka refused it, alone in its batch, for its size.
+    TooLargeForKafka,
+}
+
+impl DeadLetterReason {
+    /// A short fixed name: the value of the header `livestream.dead_letter.reason`, and a label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotAHit(reason) => reason.name(),
+            Self::TooLong => "too_long",
+            Self::TooLargeForKafka => "too_large_for_kafka",
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! Walks the members of one JSON object (RFC 8259) without building anything of it.
 //!
+//! [`members`] is the walk that finds ids. The walk that looks further in (`shape/selection`) is made of the same steps, [`Scan`], and not the
+//! same loop: this one has one place for all depths, and a question at each bracket would cost every hit that is not shaped.
+//!
 //! Promise: every byte is checked against the grammar; the stack does not grow with the depth of what is nested, and memory by a bit a
 //! level. The text is UTF-8, which the caller has checked. Of strings only the grammar is checked, not whether surrogates come in pairs,
 //! and of numbers not whether a machine type holds them.
@@ -16,7 +19,7 @@ use wide::u8x16;
 
 /// The text breaks the grammar, or breaks off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NotJson;
+pub(crate) struct NotJson;
 
 /// A member of the object: its key as it stands between the quotes, whether that has escapes, and the text of its value.
 pub(super) struct Member<'a> {
@@ -102,10 +105,10 @@ pub(super) fn members<'a>(text: &'a [u8], from: usize, mut show: impl FnMut(Memb
 }
 
 /// Where a key stands, without its quotes.
-struct Key {
-    start: usize,
-    end: usize,
-    is_escaped: bool,
+pub(crate) struct Key {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) is_escaped: bool,
 }
 
 /// The objects and arrays around the present place, the object that is walked not counted.
@@ -143,9 +146,11 @@ impl Nested {
     }
 }
 
-struct Scan<'a> {
-    text: &'a [u8],
-    at: usize,
+/// A place in a text, and the steps over what stands there.
+pub(crate) struct Scan<'a> {
+    pub(crate) text: &'a [u8],
+    /// How many bytes are behind.
+    pub(crate) at: usize,
 }
 
 impl Scan<'_> {
@@ -156,7 +161,7 @@ impl Scan<'_> {
 
     /// The next byte that is not space, and moves there.
     #[inline(always)]
-    fn token(&mut self) -> Result<u8, NotJson> {
+    pub(crate) fn token(&mut self) -> Result<u8, NotJson> {
         match self.peek() {
             Some(byte) if byte > b' ' => Ok(byte),
             Some(_) | None => self.token_after_space(),
@@ -171,7 +176,7 @@ impl Scan<'_> {
 
     /// A key and its colon.
     #[inline(always)]
-    fn key(&mut self) -> Result<Key, NotJson> {
+    pub(crate) fn key(&mut self) -> Result<Key, NotJson> {
         if self.token()? != b'"' {
             return Err(NotJson);
         }
@@ -184,6 +189,82 @@ impl Scan<'_> {
         }
         self.at += 1;
         Ok(Key { start, end, is_escaped })
+    }
+
+    /// From a value's first byte to behind the value, whatever is nested in it.
+    #[inline(always)]
+    pub(crate) fn value(&mut self, first: u8) -> Result<(), NotJson> {
+        match first {
+            b'"' => {
+                self.at += 1;
+                self.string().map(drop)
+            }
+            b'{' | b'[' => self.nested(first),
+            first => self.plain_value(first),
+        }
+    }
+
+    /// From the first byte of what is neither a string nor nested to behind it.
+    #[inline(always)]
+    fn plain_value(&mut self, first: u8) -> Result<(), NotJson> {
+        match first {
+            b'-' | b'0'..=b'9' => self.number(first),
+            b't' => self.word(b"true"),
+            b'f' => self.word(b"false"),
+            b'n' => self.word(b"null"),
+            _ => Err(NotJson),
+        }
+    }
+
+    /// From an opening bracket to behind the one that closes it.
+    #[inline(never)]
+    fn nested(&mut self, first: u8) -> Result<(), NotJson> {
+        let mut nested = Nested::default();
+        let mut first = first;
+        'value: loop {
+            match first {
+                b'"' => {
+                    self.at += 1;
+                    self.string()?;
+                }
+                b'{' => {
+                    self.at += 1;
+                    nested.open(true);
+                    if self.token()? != b'}' {
+                        self.key()?;
+                        first = self.token()?;
+                        continue 'value;
+                    }
+                }
+                b'[' => {
+                    self.at += 1;
+                    nested.open(false);
+                    first = self.token()?;
+                    if first != b']' {
+                        continue 'value;
+                    }
+                }
+                first => self.plain_value(first)?,
+            }
+            loop {
+                let next = self.token()?;
+                self.at += 1;
+                if next == b',' {
+                    if nested.in_object() {
+                        self.key()?;
+                    }
+                    first = self.token()?;
+                    continue 'value;
+                }
+                if next != if nested.in_object() { b'}' } else { b']' } {
+                    return Err(NotJson);
+                }
+                nested.close();
+                if nested.depth == 0 {
+                    return Ok(());
+                }
+            }
+        }
     }
 
     /// From behind the opening quote to behind the closing one. Whether there are escapes between them.
@@ -273,7 +354,7 @@ impl Scan<'_> {
 }
 
 /// How many bytes at the start of `text` JSON counts as space between tokens.
-pub(super) fn space(text: &[u8]) -> usize {
+pub(crate) fn space(text: &[u8]) -> usize {
     let other = |byte: &u8| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
     text.iter().position(other).unwrap_or(text.len())
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::hit::DeadLetterReason;
 use crate::hit::NotAHit;
 
 /// A number that only grows.
@@ -27,28 +28,6 @@ impl Count {
     /// How many so far.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Why a record went to the dead-letter topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DeadLetterReason {
-    /// It is not a hit.
-    NotAHit(NotAHit),
-    /// It is longer than `max_record_bytes`, so only its first bytes were kept.
-    TooLong,
-    /// Kafka refused it, alone in its batch, for its size.
-    TooLargeForKafka,
-}
-
-impl DeadLetterReason {
-    /// A short fixed name: the value of the header `livestream.dead_letter.reason`, and a label.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NotAHit(reason) => reason.name(),
-            Self::TooLong => "too_long",
-            Self::TooLargeForKafka => "too_large_for_kafka",
-        }
     }
 }
 

@@ -34,7 +34,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Time is an argument here, and the world is somewhere else.
-const PURE: &[&str] = &["buffers", "lifecycle", "framing", "hit", "dedup"];
+const PURE: &[&str] = &["buffers", "lifecycle", "framing", "hit", "dedup", "shape"];
 
 /// Used from every floor, and using nothing.
 const ANYWHERE: &[&str] = &["exit_code"];
@@ -45,6 +45,11 @@ const SIDEWAYS: &[(&str, &str, &str)] = &[
         "framing",
         "buffers",
         "runs of records leave in the buffers they were inflated into",
+    ),
+    (
+        "shape",
+        "hit",
+        "the walk over a hit checks JSON with the same scanner, and its verdicts are named there",
     ),
     ("telemetry", "settings", "how logs look is a setting"),
     ("upstream", "clock", "connections are counted in its time"),
