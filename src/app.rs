@@ -20,13 +20,14 @@ pub use newer_state::{NewerState, refuse_newer_state};
 
 use crate::admin::{self, Admin};
 use crate::clock::{Clock, SystemClock};
+use crate::id_store::forget_others;
 use crate::journal::{Journal, Journals, JournalsSettings, OpenError};
 use crate::kafka::Producer;
 use crate::leases::LeaseDir;
 use crate::lifecycle::ResetTo;
 use crate::quarantine::Quarantine;
 use crate::service_manager::{self, ServiceManager};
-use crate::settings::Settings;
+use crate::settings::{Settings, StreamSettings};
 use crate::state_dir::StateDir;
 use crate::status::{Board, LastReload, board};
 use crate::stream::revival::{AbortOnDrop, keep_alive};
@@ -346,30 +347,35 @@ fn open_journals(
         }
     }
     let names: Vec<&str> = settings.streams.iter().map(|stream| stream.name.as_str()).collect();
-    let opened = open_all(&journals, &names, manager)?;
+    let opened = open_all(&journals, state_dir, &settings.streams, manager)?;
     report_orphans(&journals, &names.into_iter().collect());
     Ok((journals, opened))
 }
 
 /// Opens several at a time: each reads the end of what it holds.
-fn open_all(journals: &Journals, names: &[&str], manager: &ServiceManager) -> Result<Vec<Journal>, OpenError> {
+fn open_all(
+    journals: &Journals,
+    state_dir: &Path,
+    streams: &[StreamSettings],
+    manager: &ServiceManager,
+) -> Result<Vec<Journal>, OpenError> {
     let (next, told) = (AtomicUsize::new(0), Mutex::new(Instant::now()));
     let open_some = || {
         let mut opened = Vec::new();
         loop {
             let nth = next.fetch_add(1, Ordering::Relaxed);
-            let Some(stream) = names.get(nth) else { return opened };
-            opened.push((nth, open_journal(journals, stream)));
+            let Some(stream) = streams.get(nth) else { return opened };
+            opened.push((nth, open_journal(journals, state_dir, stream)));
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
             if told.elapsed() >= OPENING_TOLD_EVERY {
-                tracing::info!(opened = nth + 1, of = names.len(), "opening journals");
-                manager.opening(nth + 1, names.len());
+                tracing::info!(opened = nth + 1, of = streams.len(), "opening journals");
+                manager.opening(nth + 1, streams.len());
                 *told = Instant::now();
             }
         }
     };
     let mut opened = thread::scope(|scope| {
-        let others: Vec<_> = (1..OPENED_AT_ONCE.min(names.len()))
+        let others: Vec<_> = (1..OPENED_AT_ONCE.min(streams.len()))
             .map(|_| scope.spawn(open_some))
             .collect();
         let mut opened = open_some();
@@ -385,8 +391,14 @@ fn open_all(journals: &Journals, names: &[&str], manager: &ServiceManager) -> Re
     opened.into_iter().map(|(_, journal)| journal).collect()
 }
 
-fn open_journal(journals: &Journals, stream: &str) -> Result<Journal, OpenError> {
-    let journal = journals.open(stream)?;
+/// Opens a stream's journal for its outputs. What is kept of outputs that it has no more is forgotten.
+fn open_journal(journals: &Journals, state_dir: &Path, stream: &StreamSettings) -> Result<Journal, OpenError> {
+    let outputs: Vec<&str> = stream.outputs.iter().filter_map(|output| output.further()).collect();
+    let stream = stream.name.as_str();
+    if let Err(error) = forget_others(state_dir, stream, &outputs) {
+        tracing::warn!(stream, %error, "ids of outputs that are gone stay on disk");
+    }
+    let journal = journals.open(stream, &outputs)?;
     let status = journal.status();
     if status.backlog_bytes > 0 {
         tracing::info!(

@@ -4,6 +4,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`tasks`] | one stream's tasks |
+//! | [`outputs`] | the forwarders among them |
 //! | [`reload`] | streams come, go and change |
 //! | [`leaving`] | a removed stream on its way out |
 //! | [`roster`] | which streams run now |
@@ -11,6 +12,7 @@
 //! | [`tokens`], [`stagger`] | what they share: sources of tokens, and first waits |
 
 mod leaving;
+mod outputs;
 mod reload;
 pub mod roster;
 mod stagger;
@@ -188,9 +190,10 @@ fn slot_failed(stream: &str, slot: usize, pause: Duration) {
     );
 }
 
-fn forwarder_failed(stream: &str, pause: Duration) {
+fn forwarder_failed(stream: &str, output: &str, pause: Duration) {
     tracing::error!(
         stream,
+        output,
         pause_s = pause.as_secs(),
         "the forwarder failed: it is started again after a pause, and goes on from its cursor"
     );

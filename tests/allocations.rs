@@ -19,11 +19,12 @@ use std::hint::black_box;
 use std::slice;
 
 use livestreamd::journal::walk::CHUNK_BYTES;
+use livestreamd::shape::Scratch;
 use stages::connection::Open;
 use stages::input::Input;
 use stages::lifecycle::{Course, STEPS};
 use stages::whole::Behind;
-use stages::{forwarding, framing, journal};
+use stages::{forwarding, framing, journal, shaping};
 
 /// Some 80 runs of records.
 const HITS: u64 = 4_000;
@@ -113,6 +114,19 @@ fn finding_the_ids_of_a_hit_allocates_nothing() {
     for input in [Input::of(HITS), Input::of_size(200, 1_000), Input::of_size(200, 16_000)] {
         let found = allocations(|| assert_eq!(forwarding::ids(&input.plain) as u64, input.hits));
         assert_at_most(found, 0, input.hits, 0);
+    }
+}
+
+#[test]
+fn shaping_a_hit_allocates_nothing_once_as_large_a_one_was_shaped() {
+    let input = Input::of(HITS);
+    for (name, shape) in shaping::shapes() {
+        let mut scratch = Scratch::default();
+        let before = shaping::shape(&shape, &input.plain, &mut scratch);
+        assert!(before > 0);
+        println!("{name}");
+        let found = allocations(|| assert_eq!(shaping::shape(&shape, &input.plain, &mut scratch), before));
+        assert_at_most(found, 0, HITS, 0);
     }
 }
 

@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use livestreamd::dedup::{Limits, Verdict};
 use livestreamd::id_store::IdStore;
-use livestreamd::journal::Position;
+use livestreamd::journal::{DEFAULT_CURSOR, Position};
 use stages::input::Input;
 use stages::{connection, forwarding, framing, journal, lifecycle, whole};
 
@@ -211,7 +211,7 @@ fn id_store(input: &Input) -> u64 {
         window_ms: u64::MAX,
         max_ids: 4 * HITS as usize,
     };
-    let (mut ids, _) = IdStore::open(dir.path(), "web", limits, Position(0), drop).unwrap();
+    let (mut ids, _) = IdStore::open(dir.path(), "web", DEFAULT_CURSOR, limits, Position(0), drop).unwrap();
     let entries: Vec<_> = forwarding::known(&input.plain)
         .zip(0..)
         .map(|((id, record), position)| forwarding::entry(id, record, position))

@@ -3,7 +3,7 @@
 use criterion::{BatchSize, Criterion, Throughput};
 use livestreamd::dedup::{Entry, Limits};
 use livestreamd::id_store::IdStore;
-use livestreamd::journal::Position;
+use livestreamd::journal::{DEFAULT_CURSOR, Position};
 
 use crate::stages::forwarding;
 use crate::stages::input::Input;
@@ -21,7 +21,9 @@ pub fn bench(criterion: &mut Criterion, input: &Input) {
     let dir = tempfile::tempdir().unwrap();
     let open = || {
         let mut read = 0;
-        let opened = IdStore::open(dir.path(), "web", LIMITS, Position(u64::MAX), |_| read += 1);
+        let opened = IdStore::open(dir.path(), "web", DEFAULT_CURSOR, LIMITS, Position(u64::MAX), |_| {
+            read += 1;
+        });
         (opened.unwrap().0, read)
     };
     let mut group = criterion.benchmark_group("id_store");

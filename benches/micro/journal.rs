@@ -102,7 +102,7 @@ impl ThereAndBack {
         let journals = journals.unwrap();
         Self {
             runtime: Builder::new_current_thread().enable_all().build().unwrap(),
-            journal: journals.open("web").unwrap(),
+            journal: journals.open("web", &[]).unwrap(),
             _journals: journals,
             _dir: dir,
         }

@@ -20,6 +20,7 @@ mod id_store;
 mod ids;
 mod journal;
 mod lifecycle;
+mod shaping;
 mod whole;
 
 use std::time::Duration;
@@ -39,6 +40,7 @@ fn main() {
     let input = Input::of(HITS);
     framing::bench(&mut criterion, &input);
     ids::bench(&mut criterion);
+    shaping::bench(&mut criterion, &input);
     dedup::bench(&mut criterion, &input);
     journal::bench(&mut criterion, &input);
     id_store::bench(&mut criterion, &input);

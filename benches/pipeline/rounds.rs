@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use anyhow::{Context as _, bail};
 
-use super::contenders::daemon::{Daemon, Journal};
+use super::contenders::daemon::{Daemon, Variant};
 use super::contenders::metrics::quantile;
 use super::contenders::{Contender, Errand, Running};
 use super::corpus::{Corpus, PIECE_HITS};
@@ -233,7 +233,7 @@ impl Stage {
 
     /// A daemon on it.
     pub fn start_daemon(&self, settings: &Settings) -> anyhow::Result<Daemon> {
-        Daemon::start(&self.errand(settings), Journal::OnDisk)
+        Daemon::start(&self.errand(settings), Variant::Plain)
     }
 
     /// Removes from a real broker what would fill its disk.

@@ -64,6 +64,8 @@ pub enum Suite {
     Live,
     /// The daemon with its journal on and off.
     Journal,
+    /// The daemon with shapes and without.
+    Shape,
     /// 1 to 50 streams, 1 to 16 KB a hit, the first and the second million hits.
     Scale,
     /// With one idle stream, with a hundred more, and in a burst.

@@ -109,6 +109,9 @@ def stream_code(metric, *states):
 
 
 OF_STREAM = "{{stream}}"
+OF_OUTPUT = "{{stream}} {{output}}"
+BY_OUTPUT = "instance, stream, output"
+BY_FILTER = "instance, stream, output, filter"
 OF_SLOT = "{{stream}} {{slot}}"
 
 # ---- Panels ----------------------------------------------------------------------------------------------------------------------------
@@ -292,6 +295,30 @@ ROWS = [
         lines("Queue in records", "Records in librdkafka's queues: on their way, or waiting for a broker.",
               (M("kafka_queue_records"), "{{instance}}")),
         lines("Queue in bytes", "The same in bytes.", (M("kafka_queue_bytes"), "{{instance}}"), unit="bytes"),
+    ]),
+    ("Shapes and outputs", [
+        lines("Held back by filters", "Hits that filters of shapes have held back, by the filter's name.",
+              (top(rate(S("output_filtered_hits_total"), BY_FILTER),
+                   f"sum by ({BY_FILTER}) (increase({S('output_filtered_hits_total')}[$__range] @ end())) > 0", BY_FILTER),
+               "{{stream}} {{output}}, {{filter}}"), unit="cps", width=8),
+        lines("Incomplete hits", "Hits without a field that shape.required names.",
+              (top_rate(S("output_incomplete_hits_total"), BY_OUTPUT), OF_OUTPUT), unit="cps", width=8),
+        lines("Delivered a second, by output", "Records that Kafka has acknowledged, dead letters included.",
+              (top_rate(S("output_delivered_records_total"), BY_OUTPUT), OF_OUTPUT), unit="cps", width=8),
+        lines("Backlog by output", "What was read and is not delivered to the output yet.",
+              (top_gauge(S("output_backlog_bytes"), BY_OUTPUT), OF_OUTPUT), unit="bytes", width=8),
+        lines("Delivery latency p95, slowest outputs", "From reading a record until Kafka has acknowledged it for the output.",
+              (top_quantile(0.95, S("output_delivery_latency_seconds_bucket"), BY_OUTPUT), OF_OUTPUT), unit="s", width=8),
+        lines("Time since the last delivery, by output", "A quiet stream, or one whose hits are held back, may have none for long.",
+              (top_gauge(S("output_last_delivery_age_seconds"), BY_OUTPUT), OF_OUTPUT), unit="s", width=8),
+        lines("Outputs in trouble", "1 while Kafka has refused an output's records (set back), or brings no delivery report (stalled).",
+              (f"{S('output_delivery_state', state='set_back')} > 0", OF_OUTPUT + ", set back"),
+              (f"{S('output_delivery_state', state='stalled')} > 0", OF_OUTPUT + ", stalled"), width=8),
+        lines("Failures and rewinds by output", "How often Kafka did not take a record, and an output went back to its cursor.",
+              (count(S("output_delivery_failures_total"), "stream, output"), "{{stream}} {{output}}, failures"),
+              (count(S("output_rewinds_total"), "stream, output"), "{{stream}} {{output}}, rewinds"), calcs=("sum", "max"), width=8),
+        lines("Repeats by output", "Hits of which a copy stood before them, as each output has met them.",
+              (top_rate(S("output_duplicates_total"), BY_OUTPUT, how=count), OF_OUTPUT), calcs=("sum", "max"), width=8),
     ]),
     ("Data quality", [
         lines("Repeats left out", "The part of all hits that stood before in their stream, ids and bytes. Some after each reconnect are normal.",

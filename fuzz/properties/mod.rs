@@ -5,7 +5,9 @@
 
 pub mod cursor;
 pub mod error_description;
+pub mod outcome;
 pub mod redirect;
+pub mod shape;
 pub mod stream_body;
 pub mod token_answer;
 pub mod wire;

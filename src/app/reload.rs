@@ -117,7 +117,7 @@ impl<C: Connector> Daemon<C> {
             let added = stream.clone();
             let journal = tokio::task::spawn_blocking(move || {
                 refuse_newer_state(&state_dir, [&*added]).map_err(|newer| newer.to_string())?;
-                let journal = open_journal(&journals, &added.name);
+                let journal = open_journal(&journals, &state_dir, &added);
                 journal.map_err(|error| format!("its journal cannot be opened: {error}"))
             });
             match journal.await.unwrap_or_else(|failed| Err(failed.to_string())) {

@@ -1,4 +1,4 @@
-//! `livestreamd check`: is this configuration right, and do Kafka and the token endpoint agree?
+//! `livestreamd check`: is this configuration right, does it do what its tests expect, and do Kafka and the token endpoint agree?
 //!
 //! It never opens a stream: that would cost the running daemon its connection.
 
@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use super::missing_topics;
 use super::output::{answer, failure, tell};
+use super::shown::text::clean;
 use super::{ConfigArgs, block_on, load_or_explain};
 use crate::app::refuse_newer_state;
 use crate::exit_code::ExitCode;
 use crate::kafka::metadata;
-use crate::settings::{Credential, Loaded, Settings, summary};
+use crate::settings::{Credential, Loaded, Settings, StreamSettings, TestSettings, summary};
 use crate::upstream::{Dialer, TokenSource};
 
 /// How long the brokers may take to answer.
@@ -51,10 +52,32 @@ fn checked(args: &CheckArgs) -> Result<usize, ExitCode> {
     for line in settings.tls.contents() {
         answer(line)?;
     }
+    let mut faults = 0;
+    for test in &settings.tests {
+        faults += usize::from(!passes(test)?);
+    }
     if args.connect {
-        block_on(connect(&settings))?
-    } else {
-        Ok(0)
+        faults += block_on(connect(&settings))??;
+    }
+    Ok(faults)
+}
+
+/// Runs a test, and says how it went.
+fn passes(test: &TestSettings) -> Result<bool, ExitCode> {
+    let TestSettings { number, name, .. } = test;
+    match test.run() {
+        Ok(()) => {
+            answer(clean(&format!("ok     tests.{number} {name}")))?;
+            Ok(true)
+        }
+        Err(differences) => {
+            let differences: Vec<String> = differences.iter().map(ToString::to_string).collect();
+            answer(clean(&format!(
+                "fault  tests.{number} {name}: {}",
+                differences.join("; ")
+            )))?;
+            Ok(false)
+        }
     }
 }
 
@@ -118,11 +141,12 @@ fn credentials(settings: &Settings) -> Vec<Arc<Credential>> {
 
 /// Each topic that is written to, once.
 fn topics(settings: &Settings) -> Vec<String> {
-    let both = settings
+    let mut all: Vec<String> = settings
         .streams
         .iter()
-        .flat_map(|stream| [stream.topic.clone(), stream.dead_letter_topic.clone()]);
-    let mut all: Vec<String> = both.collect();
+        .flat_map(StreamSettings::topics)
+        .map(str::to_owned)
+        .collect();
     all.sort();
     all.dedup();
     all

@@ -16,7 +16,10 @@ const CLIENT_FILE: &str = "client.properties";
 
 /// Lines for people, nothing if no topic is missing.
 pub(super) fn how_to_make(settings: &Settings, cluster: &ClusterInfo) -> Vec<String> {
-    let is_of_hits = |name: &str| settings.streams.iter().any(|stream| stream.topic == name);
+    let is_of_hits = |name: &str| {
+        let mut outputs = settings.streams.iter().flat_map(|stream| &stream.outputs);
+        outputs.any(|output| output.settings().topic.may_be(name))
+    };
     let usual = cluster.topics.iter().filter(|topic| is_of_hits(&topic.name));
     let usual = usual.filter_map(|topic| topic.partitions).max().unwrap_or(PARTITIONS);
     let connecting = connecting(&settings.kafka);

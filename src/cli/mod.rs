@@ -9,6 +9,7 @@
 //! | [`explain`] | what an answer of the service means, and what to do |
 //! | [`status`] | how the running daemon is, in one table; a health check |
 //! | [`top`] | the same, live |
+//! | [`shape`] | what would come out for given hits |
 //! | [`journal`] | a look into journals on disk, and what to do with one that nobody forwards any more |
 //! | [`generate`] | manual pages and completions, for packages |
 //!
@@ -35,6 +36,7 @@ mod missing_topics;
 mod output;
 mod reset;
 mod run;
+mod shape;
 mod shown;
 mod signals;
 mod simulate;
@@ -84,6 +86,13 @@ enum Command {
     Top(top::TopArgs),
     /// What an answer of the service, or a reason in the log, means, what the daemon does, and what to do
     Explain(explain::ExplainArgs),
+    /// Show what would come out for given hits: topic, key, timestamp, headers and value; or why nothing would
+    ///
+    /// Reads one hit a line, from files or standard input. Connects to nothing, and may be used while the daemon runs. Copies are not looked for: `[dedup]` has no
+    /// say here. Nor has the size that Kafka takes.
+    ///
+    /// What is not a hit is shown as a dead letter and is no failure: the exit code is 0 if all was read.
+    Shape(shape::ShapeArgs),
     /// Look into journals on disk: what is in them, is it whole, write it out, throw it away
     ///
     /// DIR is the journal of one stream, `STATE_DIR/journal/STREAM`; or `STATE_DIR`, for all streams. All but `discard` change nothing,
@@ -125,6 +134,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Explain(args) => explain::explain(&args),
         Command::Status(args) => status::status(&args),
         Command::Top(args) => top::top(&args),
+        Command::Shape(args) => shape::shape(&args),
         Command::Journal(command) => journal::journal(command),
         Command::Generate(command) => generate::generate(&command),
     }
@@ -132,7 +142,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Loads the configuration, or prints all its faults.
 fn load_or_explain(path: &Path) -> Result<Loaded, ExitCode> {
-    let loaded = load(path, environment()).map_err(|faults| tell_faults(path, &faults))?;
+    let loaded = load(path, environment()).map_err(|faults| tell_faults(path, faults.to_string().lines()))?;
     // What is wrong with Kafka's own properties, and with the files that they name, librdkafka alone can tell.
     try_out(&loaded.settings.kafka).map_err(|faults| tell_faults(path, faults.to_string().lines()))?;
     Ok(loaded)

@@ -19,12 +19,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::time::Instant;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
 
 use crate::admin::Admin;
 use crate::app::Daemon;
-use crate::settings::{Format, LogFormat, LogSettings, Settings, load_str};
+use crate::settings::{self, Format, LogFormat, LogSettings, Settings, load_str};
 use crate::simulator::{
     Accept, Backfill, Chaos, Rate, Running, SimulatedStream, Simulator, SimulatorSettings, StreamFault,
 };
@@ -95,8 +93,8 @@ pub struct DemoArgs {
 }
 
 /// A filter that parses.
-fn log_filter(text: &str) -> Result<String, ParseError> {
-    EnvFilter::builder().parse(text).map(|_| text.to_owned())
+fn log_filter(text: &str) -> Result<String, settings::LogFilterError> {
+    settings::log_filter(text).map(|_| text.to_owned())
 }
 
 /// How a demonstration went.

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::dedup::{Verdict, Window, hash};
+use crate::journal::DEFAULT_CURSOR;
 
 const HISTORIES: u64 = 20_000;
 
@@ -178,7 +179,7 @@ impl<'s> World<'s> {
         } else {
             ROOMY
         };
-        let (store, _) = IdStore::open(dir.path(), "web", limits, Position(0), |_| {}).unwrap();
+        let (store, _) = IdStore::open(dir.path(), "web", DEFAULT_CURSOR, limits, Position(0), |_| {}).unwrap();
         Self {
             fault,
             seen,
@@ -415,15 +416,18 @@ impl<'s> World<'s> {
             self.window.judge(entry);
         };
         let open = |dir: &Path, cursor, remember: &mut dyn FnMut(Entry)| {
-            IdStore::open(dir, "web", self.limits, Position(cursor), remember).unwrap()
+            IdStore::open(dir, "web", DEFAULT_CURSOR, self.limits, Position(cursor), remember).unwrap()
         };
         let (store, found) = match self.fault {
             Fault::CursorIgnored => open(self.dir.path(), u64::MAX, &mut { remember }),
             Fault::CutInMemoryOnly => {
                 let copy = TempDir::new_in(self.dir.path()).unwrap();
-                fs::create_dir_all(dir_of(copy.path(), "web")).unwrap();
+                fs::create_dir_all(dir_of(copy.path(), "web", DEFAULT_CURSOR)).unwrap();
                 for file in [CURRENT, PREVIOUS] {
-                    let (from, to) = (dir_of(self.dir.path(), "web"), dir_of(copy.path(), "web"));
+                    let (from, to) = (
+                        dir_of(self.dir.path(), "web", DEFAULT_CURSOR),
+                        dir_of(copy.path(), "web", DEFAULT_CURSOR),
+                    );
                     let _ = fs::copy(from.join(file), to.join(file));
                 }
                 open(copy.path(), self.cursor, &mut { remember });
@@ -464,7 +468,7 @@ impl<'s> World<'s> {
     }
 
     fn path(&self, file: &str) -> PathBuf {
-        dir_of(self.dir.path(), "web").join(file)
+        dir_of(self.dir.path(), "web", DEFAULT_CURSOR).join(file)
     }
 }
 

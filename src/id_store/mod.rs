@@ -1,4 +1,5 @@
-//! The ids of what is delivered, on disk, so that a restart forgets none: `state_dir/dedup/STREAM/`, two files that take turns.
+//! The ids of what is delivered, on disk, so that a restart forgets none: `state_dir/dedup/STREAM/`, two files that take turns; and
+//! `dedup/STREAM.OUTPUT/` for each further output.
 //!
 //! ```text
 //! ids.current    what is appended to; when it spans the window, or holds half of max_ids, it becomes
@@ -30,10 +31,14 @@ use crate::dedup::{Entry, Limits};
 use crate::journal::Position;
 use crate::state_dir::{TooNew, make_private_dir};
 use layout::{Header, PIECE_BYTES, VERSION, encode, header};
+use outputs::{dir_of, outputs_with_ids};
 use reading::{Kept, header_of, last_received_ms, read_file};
 
 mod layout;
+mod outputs;
 mod reading;
+
+pub use outputs::forget_others;
 
 const CURRENT: &str = "ids.current";
 const PREVIOUS: &str = "ids.previous";
@@ -68,7 +73,7 @@ pub struct Found {
     pub torn_bytes: u64,
 }
 
-/// The files of one stream. Its calls block on the disk, as a write does.
+/// The files of one output of a stream. Its calls block on the disk, as a write does.
 #[derive(Debug)]
 pub struct IdStore {
     dir: PathBuf,
@@ -89,7 +94,7 @@ struct Current {
 }
 
 impl IdStore {
-    /// Opens the ids of a stream, makes its directory if it is missing, and gives `remember` every entry that is still good, oldest
+    /// Opens the ids of an output, by its cursor's name, makes its directory if it is missing, and gives `remember` every entry that is still good, oldest
     /// first. What is not good is off the disk, durably, when this returns.
     ///
     /// # Errors
@@ -97,12 +102,13 @@ impl IdStore {
     pub fn open(
         state_dir: &Path,
         stream: &str,
+        output: &str,
         limits: Limits,
         cursor: Position,
         mut remember: impl FnMut(Entry),
     ) -> Result<(Self, Found), IdStoreError> {
-        refuse_newer(state_dir, stream)?;
-        let dir = dir_of(state_dir, stream);
+        refuse_newer(state_dir, stream, output)?;
+        let dir = dir_of(state_dir, stream, output);
         at(&dir, make_private_dir(&dir))?;
         let (previous, current) = (dir.join(PREVIOUS), dir.join(CURRENT));
         let newest_ms = match at(&current, last_received_ms(&current))? {
@@ -208,23 +214,29 @@ impl Current {
     }
 }
 
-/// Forgets the ids of a stream. To be called when its hits go out without being asked about: a file that missed some of what the
-/// cursor passed could name positions that were used again since.
+/// Forgets the ids of an output, by its cursor's name. To be called when its hits go out without being asked about: a file that missed some of what the
+/// cursor passed could name positions that were used again since. And before a new output begins, or when one is gone.
 ///
 /// # Errors
 /// Those of the disk; and files that are too new, which stay.
-pub fn forget(state_dir: &Path, stream: &str) -> Result<(), IdStoreError> {
-    refuse_newer(state_dir, stream)?;
-    let dir = dir_of(state_dir, stream);
+pub fn forget(state_dir: &Path, stream: &str, output: &str) -> Result<(), IdStoreError> {
+    refuse_newer(state_dir, stream, output)?;
+    let dir = dir_of(state_dir, stream, output);
     match fs::remove_dir_all(&dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => at(&dir, Err(error)),
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
-/// The first file of the stream's ids that only a newer livestreamd reads. Blocks on the disk. What cannot be read is none.
+/// The first file of the stream's ids that only a newer livestreamd reads, whichever output it is of. Blocks on the disk. What cannot be
+/// read is none.
 pub fn newer(state_dir: &Path, stream: &str) -> Option<TooNew> {
-    let dir = dir_of(state_dir, stream);
+    let outputs = outputs_with_ids(state_dir, stream).ok()?;
+    outputs.iter().find_map(|output| newer_of(state_dir, stream, output))
+}
+
+fn newer_of(state_dir: &Path, stream: &str, output: &str) -> Option<TooNew> {
+    let dir = dir_of(state_dir, stream, output);
     [CURRENT, PREVIOUS].into_iter().find_map(|name| {
         let file = dir.join(name);
         match header_of(&file).ok()? {
@@ -239,8 +251,8 @@ pub fn newer(state_dir: &Path, stream: &str) -> Option<TooNew> {
     })
 }
 
-fn refuse_newer(state_dir: &Path, stream: &str) -> Result<(), IdStoreError> {
-    match newer(state_dir, stream) {
+fn refuse_newer(state_dir: &Path, stream: &str, output: &str) -> Result<(), IdStoreError> {
+    match newer_of(state_dir, stream, output) {
         Some(newer) => at(&newer.file.clone(), Err(io::Error::other(newer))),
         None => Ok(()),
     }
@@ -293,10 +305,6 @@ impl Unsynced {
         // Nothing panics while it holds the lock, so a poisoned one is as good as any.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn dir_of(state_dir: &Path, stream: &str) -> PathBuf {
-    state_dir.join("dedup").join(stream)
 }
 
 fn sync_dir(dir: &Path) -> io::Result<()> {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::journal::DEFAULT_CURSOR;
 
 const MINUTE: u64 = 60_000;
 const LIMITS: Limits = Limits {
@@ -29,7 +30,10 @@ fn entries(positions: std::ops::Range<u64>) -> Vec<Entry> {
 
 fn open(dir: &TempDir, cursor: Position) -> (IdStore, Found, Vec<Entry>) {
     let mut given = Vec::new();
-    let (store, found) = IdStore::open(dir.path(), "web", LIMITS, cursor, |entry| given.push(entry)).unwrap();
+    let (store, found) = IdStore::open(dir.path(), "web", DEFAULT_CURSOR, LIMITS, cursor, |entry| {
+        given.push(entry);
+    })
+    .unwrap();
     assert_eq!(found.kept, given.len() as u64);
     (store, found, given)
 }
@@ -40,6 +44,66 @@ fn path(dir: &TempDir, file: &str) -> PathBuf {
 
 fn size(dir: &TempDir, file: &str) -> usize {
     fs::metadata(path(dir, file)).map_or(0, |found| found.len() as usize)
+}
+
+/// A stream's ids of one output, of these positions.
+fn keep(dir: &TempDir, stream: &str, output: &str, positions: std::ops::Range<u64>) {
+    let (mut store, _) = IdStore::open(dir.path(), stream, output, LIMITS, BEYOND_ALL, |_| {}).unwrap();
+    store.append(&entries(positions)).unwrap();
+}
+
+fn kept(dir: &TempDir, stream: &str, output: &str) -> Vec<u64> {
+    let mut given = Vec::new();
+    let remember = |entry: Entry| given.push(entry.position);
+    IdStore::open(dir.path(), stream, output, LIMITS, BEYOND_ALL, remember).unwrap();
+    given
+}
+
+#[test]
+fn each_output_has_ids_of_its_own_and_those_of_one_that_is_gone_are_forgotten() {
+    let dir = scratch();
+    let cursors = dir.path().join("journal/web");
+    fs::create_dir_all(&cursors).unwrap();
+    let all = [
+        ("web", DEFAULT_CURSOR),
+        ("web", "sold"),
+        ("web", "bots"),
+        ("we", "sold"),
+        ("web-2", "sold"),
+    ];
+    for (nth, (stream, output)) in (0_u64..).zip(all) {
+        keep(&dir, stream, output, nth..nth + 1);
+        fs::write(cursors.join(format!("cursor.{output}")), "").unwrap();
+    }
+    for (nth, (stream, output)) in (0_u64..).zip(all) {
+        assert_eq!(kept(&dir, stream, output), [nth], "{stream} {output}");
+    }
+    assert!(dir.path().join("dedup/web.sold/ids.current").exists());
+    forget_others(dir.path(), "web", &["sold", "new"]).unwrap();
+    let left = all.map(|(stream, output)| kept(&dir, stream, output));
+    assert_eq!(left, [vec![0], vec![1], vec![], vec![3], vec![4]]);
+    // One that is wanted, and begins anew.
+    fs::remove_file(cursors.join("cursor.sold")).unwrap();
+    forget_others(dir.path(), "web", &["sold"]).unwrap();
+    assert_eq!(kept(&dir, "web", "sold"), [0; 0]);
+    assert_eq!(kept(&dir, "web", DEFAULT_CURSOR), [0]);
+    // Nothing there at all.
+    forget_others(scratch().path(), "web", &[]).unwrap();
+}
+
+#[test]
+fn ids_of_any_output_that_are_too_new_are_found_and_stay() {
+    let dir = scratch();
+    for output in ["sold", "bots"] {
+        keep(&dir, "web", output, 0..1);
+    }
+    assert_eq!(newer(dir.path(), "web"), None);
+    let file = dir.path().join("dedup/web.bots/ids.current");
+    fs::write(&file, layout::header_of_version(9)).unwrap();
+    assert_eq!(newer(dir.path(), "web").map(|newer| newer.file), Some(file.clone()));
+    assert_eq!(newer(dir.path(), "we"), None);
+    forget_others(dir.path(), "web", &[]).unwrap_err();
+    assert!(file.exists() && !dir.path().join("dedup/web.sold").exists());
 }
 
 #[test]
@@ -194,12 +258,12 @@ fn a_file_of_a_newer_version_is_refused_and_neither_it_nor_the_other_is_touched(
         let found = newer(dir.path(), "web").unwrap();
         assert_eq!((&found.file, found.found, found.known), (&path(&dir, name), 9, VERSION));
         // At a cursor at which nothing of either file would stay.
-        let opened = IdStore::open(dir.path(), "web", LIMITS, Position(0), |_| {
+        let opened = IdStore::open(dir.path(), "web", DEFAULT_CURSOR, LIMITS, Position(0), |_| {
             panic!("nothing is given out")
         });
         let refused = opened.unwrap_err().to_string();
         assert!(refused.contains(name) && refused.contains("version 9"), "{refused}");
-        forget(dir.path(), "web").unwrap_err();
+        forget(dir.path(), "web", DEFAULT_CURSOR).unwrap_err();
         assert_eq!(bytes(), before);
     }
 }
@@ -282,14 +346,14 @@ fn a_sync_covers_every_file_that_was_written_since_the_last() {
 #[test]
 fn files_are_for_this_user_alone_and_can_be_forgotten() {
     let dir = scratch();
-    forget(dir.path(), "web").unwrap();
+    forget(dir.path(), "web", DEFAULT_CURSOR).unwrap();
     open(&dir, BEYOND_ALL).0.append(&entries(0..70)).unwrap();
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(path(&dir, CURRENT)), 0o600);
     assert_eq!(mode(path(&dir, PREVIOUS)), 0o600);
     assert_eq!(mode(dir.path().join("dedup/web")), 0o700);
     assert_eq!(mode(dir.path().join("dedup")), 0o700);
-    forget(dir.path(), "web").unwrap();
+    forget(dir.path(), "web", DEFAULT_CURSOR).unwrap();
     assert!(!dir.path().join("dedup/web").exists());
     assert_eq!(open(&dir, BEYOND_ALL).2, vec![]);
 }
@@ -301,12 +365,15 @@ fn a_file_larger_than_a_chunk_is_read_and_cut_whole() {
         max_ids: 20_000,
         ..LIMITS
     };
-    let (mut store, _) = IdStore::open(dir.path(), "web", limits, BEYOND_ALL, |_| {}).unwrap();
+    let (mut store, _) = IdStore::open(dir.path(), "web", DEFAULT_CURSOR, limits, BEYOND_ALL, |_| {}).unwrap();
     let all: Vec<Entry> = (0..5000_u64).map(|n| entry(n * 7919 % 5000, 1000)).collect();
     store.append(&all).unwrap();
     for cursor in [4000, 2500, 1] {
         let mut given = Vec::new();
-        IdStore::open(dir.path(), "web", limits, Position(cursor), |entry| given.push(entry)).unwrap();
+        IdStore::open(dir.path(), "web", DEFAULT_CURSOR, limits, Position(cursor), |entry| {
+            given.push(entry);
+        })
+        .unwrap();
         let expected: Vec<Entry> = all.iter().copied().filter(|entry| entry.position < cursor).collect();
         assert_eq!(given, expected);
         assert_eq!(size(&dir, CURRENT), (1 + expected.len()) * PIECE_BYTES);

@@ -104,12 +104,15 @@ impl Journals {
 
     /// Opens the journal of the stream of this name, and makes it if there is none. It must not be open already. Blocks, for as long as it
     /// takes to read a segment.
-    pub fn open(&self, stream: &str) -> Result<Journal, OpenError> {
+    ///
+    /// `outputs` are the names of all cursors that are wanted besides [`super::DEFAULT_CURSOR`]. One that is not there begins where the default one
+    /// stands, and is durable when this returns. One that is there and not wanted is removed, and reported.
+    pub fn open(&self, stream: &str, outputs: &[&str]) -> Result<Journal, OpenError> {
         if self.in_memory {
-            return Ok(Journal::in_memory(IN_MEMORY));
+            return Ok(Journal::in_memory_for(IN_MEMORY, outputs));
         }
         let settings = &self.settings;
-        let store = Store::open(
+        let store = Store::open_for(
             Arc::clone(&self.files),
             StoreSettings {
                 dir: settings.state_dir.join("journal").join(stream),
@@ -119,6 +122,7 @@ impl Journals {
                     .max(SMALLEST_SEGMENT),
                 if_unknown: beyond_all(SystemTime::now()),
             },
+            outputs,
         )?;
         let (own, streams) = self.lend(stream);
         let room = StreamRoom::new(settings.max_bytes, own, Arc::clone(&self.shared_room));
@@ -180,6 +184,19 @@ impl Journals {
     }
 }
 
+/// The names of the cursors that a stream's journal has on disk. Blocks on the disk: a look at names.
+pub fn cursors(state_dir: &Path, stream: &str) -> io::Result<BTreeSet<String>> {
+    let entries = match SystemFiles.list(&state_dir.join("journal").join(stream)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        listed => listed?,
+    };
+    let names = entries.into_iter().filter_map(|entry| match FileName::of(&entry.name) {
+        FileName::Cursor(name) => Some(name),
+        FileName::Segment { .. } | FileName::Foreign => None,
+    });
+    Ok(names.collect())
+}
+
 fn orphans(files: &dyn Files, dir: &Path, streams: &BTreeSet<&str>) -> io::Result<Vec<(String, u64)>> {
     let mut orphans = Vec::new();
     for entry in files.list(dir)? {
@@ -216,7 +233,7 @@ mod tests {
         })
         .unwrap()
         .in_memory();
-        let journal = journals.open("a").unwrap();
+        let journal = journals.open("a", &[]).unwrap();
         let batch = NewBatch {
             kind: BatchKind::Records,
             received_ms: 1,
@@ -245,11 +262,11 @@ mod tests {
         let lent = |name: &str| journals.shares().lent[name];
         let mut open: BTreeMap<&str, Journal> = BTreeMap::new();
         for name in ["a", "b", "c"] {
-            open.insert(name, journals.open(name).unwrap());
+            open.insert(name, journals.open(name, &[]).unwrap());
         }
         assert_eq!([lent("a"), lent("b"), lent("c")], [500, 500, 0]);
         assert!(journals.release("a", &open["a"]));
-        open.insert("d", journals.open("d").unwrap());
+        open.insert("d", journals.open("d", &[]).unwrap());
         assert_eq!(lent("d"), 333, "others have left some");
         for name in ["b", "c", "d"] {
             assert!(journals.release(name, &open[name]));

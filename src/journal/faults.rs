@@ -42,6 +42,17 @@ pub enum Fault {
         /// Where a copy of the file is.
         kept: PathBuf,
     },
+    /// A cursor was there that no output has: it was removed, so that it holds nothing back.
+    CursorNotWanted {
+        /// The cursor.
+        name: String,
+        /// How much of what is held it had not passed, in bytes.
+        bytes: u64,
+        /// Where a copy of the file is, if it could not be read.
+        kept: Option<PathBuf>,
+        /// Why its file is still there, if it is. The next start tries again.
+        left: Option<String>,
+    },
     /// A sync failed. What it was for may not survive a power loss.
     NotSynced {
         /// Where that begins.
@@ -113,6 +124,8 @@ impl JournalFaults {
                 self.missing_bytes += bytes;
             }
             Fault::CursorUnreadable { .. } => self.cursors_unreadable += 1,
+            // Nothing of what is wanted is wrong.
+            Fault::CursorNotWanted { .. } => {}
             Fault::NotSynced { from, to, .. } => self.unsynced_bytes += to.since(*from),
         }
     }

@@ -10,7 +10,9 @@ use thiserror::Error;
 use super::durable::Durable;
 use super::faults::JournalFaults;
 use super::memory::Memory;
-use super::{Batch, CursorGuard, NewBatch, Position};
+use super::segment::is_cursor_name;
+use super::store::Trouble;
+use super::{Batch, CursorGuard, DEFAULT_CURSOR, NewBatch, Position};
 
 /// Why a batch was not appended. Nothing of it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -18,6 +20,20 @@ pub enum AppendError {
     /// [`Journal::close`] was called.
     #[error("the journal is closed")]
     Closed,
+}
+
+/// Why a cursor was not added, or may come back.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CursorError {
+    /// [`Journal::close`] was called.
+    #[error("the journal is closed")]
+    Closed,
+    /// [`DEFAULT_CURSOR`] is always there, and other names are no cursor's.
+    #[error("{0:?} is no name for a further cursor: use a to z, digits, - and _, at most 64 of them")]
+    Name(String),
+    /// What the disk says.
+    #[error(transparent)]
+    Disk(#[from] Trouble),
 }
 
 /// Whether a journal takes batches, and if not, why. It goes on by itself when it can.
@@ -71,7 +87,12 @@ enum Kind {
 impl Journal {
     /// An empty journal that holds up to `max_bytes`, headers included; at least enough for one batch, whatever its size.
     pub fn in_memory(max_bytes: u64) -> Self {
-        Self(Kind::Memory(Memory::new(max_bytes)))
+        Self::in_memory_for(max_bytes, &[])
+    }
+
+    /// The same, with these cursors besides [`DEFAULT_CURSOR`].
+    pub fn in_memory_for(max_bytes: u64, outputs: &[&str]) -> Self {
+        Self(Kind::Memory(Memory::new(max_bytes, outputs)))
     }
 
     pub(super) const fn on_disk(journal: Arc<Durable>) -> Self {
@@ -159,17 +180,53 @@ impl Journal {
         }
     }
 
-    /// Where the named cursor stands: everything before is delivered. A new name starts at the oldest batch still here, and one whose
-    /// file could not be read at 0. Names are of `a` to `z`, digits, `-` and `_`.
-    pub fn cursor(&self, name: &str) -> Position {
+    /// Where the named cursor stands: everything before is delivered. One whose file could not be read stands at 0. `None` if there is no
+    /// such cursor: it was not asked for when the journal was opened, nor added, or it was removed.
+    pub fn cursor(&self, name: &str) -> Option<Position> {
         match &self.0 {
             Kind::Memory(journal) => journal.cursor(name),
             Kind::Durable(journal) => journal.cursor(name),
         }
     }
 
+    /// How many bytes, headers included, the named cursor has before it. `None` if there is no such cursor.
+    pub fn backlog_of(&self, name: &str) -> Option<u64> {
+        match &self.0 {
+            Kind::Memory(journal) => journal.backlog_of(name),
+            Kind::Durable(journal) => journal.backlog_of(name),
+        }
+    }
+
+    /// Adds a cursor, where [`DEFAULT_CURSOR`] stands: its output gets what the default one has not delivered yet, and all that comes later.
+    /// Durable when this returns, and until then nothing is removed that it needs. Says where it stands; one that is there already stays as
+    /// it is. Blocks on the disk, for as long as a round of syncing takes.
+    ///
+    /// # Errors
+    /// Those of the disk, a name that cannot be one, and a closed journal. Then there is no such cursor.
+    pub fn add_cursor(&self, name: &str) -> Result<Position, CursorError> {
+        check_name(name)?;
+        match &self.0 {
+            Kind::Memory(journal) => journal.add_cursor(name),
+            Kind::Durable(journal) => journal.add_cursor(name),
+        }
+    }
+
+    /// Removes a cursor and its guard. From now on it holds nothing back, and what still moves it moves nothing. Says how many bytes it had
+    /// not passed; nothing if it was not there. Its file is gone for good when this returns. Blocks on the disk, as [`Self::add_cursor`] does.
+    ///
+    /// # Errors
+    /// Those of the disk, and a journal that was let go of: the file may still be there. The cursor is removed all the same, and the next
+    /// [`super::Journals::open`] that does not ask for it removes the file.
+    pub fn remove_cursor(&self, name: &str) -> Result<u64, CursorError> {
+        check_name(name)?;
+        match &self.0 {
+            Kind::Memory(journal) => Ok(journal.remove_cursor(name)),
+            Kind::Durable(journal) => journal.remove_cursor(name),
+        }
+    }
+
     /// Moves the named cursor on to `position`, and frees what every cursor has passed: on disk a little later, whole segments, and not
-    /// before that position is durable. A cursor never goes back, nor beyond what was appended.
+    /// before that position is durable. A cursor never goes back, nor beyond what was appended; one that is not there does not come to be.
     pub fn advance(&self, name: &str, position: Position) {
         match &self.0 {
             Kind::Memory(journal) => journal.advance(name, position),
@@ -177,11 +234,12 @@ impl Journal {
         }
     }
 
-    /// Has `guard` called before a cursor goes to disk, from now on, in place of the one before, which is returned.
-    pub fn guard_cursors(&self, guard: Option<Arc<dyn CursorGuard>>) -> Option<Arc<dyn CursorGuard>> {
+    /// Has `guard` called before the named cursor goes to disk, from now on, in place of the one before, which is returned. It is dropped
+    /// with the cursor, and at once if there is no such cursor.
+    pub fn guard_cursor(&self, name: &str, guard: Option<Arc<dyn CursorGuard>>) -> Option<Arc<dyn CursorGuard>> {
         match &self.0 {
-            Kind::Memory(journal) => journal.guard_cursors(guard),
-            Kind::Durable(journal) => journal.guard_cursors(guard),
+            Kind::Memory(journal) => journal.guard_cursor(name, guard),
+            Kind::Durable(journal) => journal.guard_cursor(name, guard),
         }
     }
 
@@ -191,6 +249,15 @@ impl Journal {
             Kind::Memory(journal) => journal.close(),
             Kind::Durable(journal) => journal.close(),
         }
+    }
+}
+
+/// Whether a cursor of this name may come and go.
+fn check_name(name: &str) -> Result<(), CursorError> {
+    if name != DEFAULT_CURSOR && is_cursor_name(name) {
+        Ok(())
+    } else {
+        Err(CursorError::Name(name.to_owned()))
     }
 }
 

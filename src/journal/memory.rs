@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, Semaphore};
 
 use super::counted_in::CountedIn;
-use super::{AppendError, Batch, CursorGuard, DEFAULT_CURSOR, NewBatch, Position};
+use super::{AppendError, Batch, CursorError, CursorGuard, DEFAULT_CURSOR, NewBatch, Position};
 
 /// One stream's journal in memory.
 #[derive(Debug)]
@@ -20,7 +20,12 @@ pub struct Memory {
     waiting: AtomicUsize,
     appended: Notify,
     state: Mutex<State>,
-    guard: Mutex<Option<Arc<dyn CursorGuard>>>,
+}
+
+#[derive(Debug, Default)]
+struct Cursor {
+    position: Position,
+    guard: Option<Arc<dyn CursorGuard>>,
 }
 
 #[derive(Debug)]
@@ -30,13 +35,14 @@ struct State {
     /// The position of the next append.
     end: Position,
     /// At least [`DEFAULT_CURSOR`].
-    cursors: BTreeMap<String, Position>,
+    cursors: BTreeMap<String, Cursor>,
     closed: bool,
 }
 
 impl Memory {
     /// An empty journal that holds up to `max_bytes`, headers included; at least enough for one batch, whatever its size.
-    pub fn new(max_bytes: u64) -> Self {
+    pub fn new(max_bytes: u64, outputs: &[&str]) -> Self {
+        let names = outputs.iter().chain(&[DEFAULT_CURSOR]);
         let max_bytes = max_bytes.clamp(1, MOST_BYTES);
         Self {
             max_bytes,
@@ -46,10 +52,9 @@ impl Memory {
             state: Mutex::new(State {
                 batches: VecDeque::new(),
                 end: Position::default(),
-                cursors: BTreeMap::from([(DEFAULT_CURSOR.to_owned(), Position::default())]),
+                cursors: names.map(|name| ((*name).to_owned(), Cursor::default())).collect(),
                 closed: false,
             }),
-            guard: Mutex::default(),
         }
     }
 
@@ -121,42 +126,62 @@ impl Memory {
     }
 
     /// See [`super::Journal::cursor`].
-    pub fn cursor(&self, name: &str) -> Position {
+    pub fn cursor(&self, name: &str) -> Option<Position> {
+        self.state().cursors.get(name).map(|cursor| cursor.position)
+    }
+
+    /// See [`super::Journal::backlog_of`].
+    pub fn backlog_of(&self, name: &str) -> Option<u64> {
+        let state = self.state();
+        let cursor = state.cursors.get(name)?;
+        Some(state.end.since(cursor.position))
+    }
+
+    /// See [`super::Journal::add_cursor`].
+    pub fn add_cursor(&self, name: &str) -> Result<Position, CursorError> {
         let mut state = self.state();
         if let Some(cursor) = state.cursors.get(name) {
-            return *cursor;
+            return Ok(cursor.position);
         }
-        let oldest = state.batches.front().map_or(state.end, |batch| batch.position);
-        state.cursors.insert(name.to_owned(), oldest);
-        oldest
+        let default = state.cursors.get(DEFAULT_CURSOR).filter(|_| !state.closed);
+        let position = default.ok_or(CursorError::Closed)?.position;
+        let cursor = Cursor { position, guard: None };
+        state.cursors.insert(name.to_owned(), cursor);
+        Ok(position)
+    }
+
+    /// See [`super::Journal::remove_cursor`].
+    pub fn remove_cursor(&self, name: &str) -> u64 {
+        let mut state = self.state();
+        let Some(cursor) = state.cursors.remove(name) else {
+            return 0;
+        };
+        let backlog_bytes = state.end.since(cursor.position);
+        self.free_passed(state);
+        backlog_bytes
     }
 
     /// See [`super::Journal::advance`].
     pub fn advance(&self, name: &str, position: Position) {
         // There is no disk for the cursor to go to; if there were, it would be here.
-        if let Some(guard) = &*self.guard() {
+        let guard = self.state().cursors.get(name).and_then(|cursor| cursor.guard.clone());
+        if let Some(guard) = guard {
             guard.store();
         }
         let mut state = self.state();
         let position = position.min(state.end);
-        match state.cursors.get_mut(name) {
-            Some(cursor) => *cursor = position.max(*cursor),
-            None => drop(state.cursors.insert(name.to_owned(), position)),
-        }
-        let slowest = state.slowest();
-        let passed = state.batches.partition_point(|batch| batch.end() <= slowest);
-        let freed: usize = state
-            .batches
-            .drain(..passed)
-            .map(|batch| self.permits(batch.end().since(batch.position)) as usize)
-            .sum();
-        drop(state);
-        self.room.add_permits(freed);
+        let Some(cursor) = state.cursors.get_mut(name) else {
+            return;
+        };
+        cursor.position = position.max(cursor.position);
+        self.free_passed(state);
     }
 
-    /// See [`super::Journal::guard_cursors`].
-    pub fn guard_cursors(&self, guard: Option<Arc<dyn CursorGuard>>) -> Option<Arc<dyn CursorGuard>> {
-        std::mem::replace(&mut *self.guard(), guard)
+    /// See [`super::Journal::guard_cursor`].
+    pub fn guard_cursor(&self, name: &str, guard: Option<Arc<dyn CursorGuard>>) -> Option<Arc<dyn CursorGuard>> {
+        let mut state = self.state();
+        let cursor = state.cursors.get_mut(name)?;
+        std::mem::replace(&mut cursor.guard, guard)
     }
 
     /// See [`super::Journal::close`].
@@ -171,8 +196,17 @@ impl Memory {
         size.min(self.max_bytes) as u32
     }
 
-    fn guard(&self) -> MutexGuard<'_, Option<Arc<dyn CursorGuard>>> {
-        self.guard.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Gives back the room of what every cursor has passed.
+    fn free_passed(&self, mut state: MutexGuard<'_, State>) {
+        let slowest = state.slowest();
+        let passed = state.batches.partition_point(|batch| batch.end() <= slowest);
+        let freed: usize = state
+            .batches
+            .drain(..passed)
+            .map(|batch| self.permits(batch.end().since(batch.position)) as usize)
+            .sum();
+        drop(state);
+        self.room.add_permits(freed);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -183,7 +217,8 @@ impl Memory {
 
 impl State {
     fn slowest(&self) -> Position {
-        self.cursors.values().min().copied().unwrap_or(self.end)
+        let positions = self.cursors.values().map(|cursor| cursor.position);
+        positions.min().unwrap_or(self.end)
     }
 }
 

@@ -144,20 +144,69 @@ fn a_closed_journal_is_read_to_its_end_and_takes_no_more() {
 
 #[test]
 fn a_batch_stays_until_every_cursor_has_passed_it() {
-    let journal = Journal::in_memory(1000);
+    let journal = Journal::in_memory_for(1000, &["audit"]);
     now(journal.append(batch(10, 1))).unwrap().unwrap();
     now(journal.append(batch(10, 2))).unwrap().unwrap();
-    assert_eq!(journal.cursor("audit"), Position(0));
+    assert_eq!(journal.cursor("audit"), Some(Position(0)));
     journal.advance(DEFAULT_CURSOR, Position(84));
     assert_eq!(journal.backlog_bytes(), 84);
     assert_eq!(now(journal.next(Position(0))).unwrap().unwrap().slot, 1);
     journal.advance("audit", Position(42));
     assert_eq!(now(journal.next(Position(0))).unwrap().unwrap().slot, 2);
-    assert_eq!(
-        journal.cursor("late"),
-        Position(42),
-        "a new cursor starts at the oldest batch"
-    );
+    let backlogs = [DEFAULT_CURSOR, "audit", "other"].map(|name| journal.backlog_of(name));
+    assert_eq!(backlogs, [Some(0), Some(42), None]);
+}
+
+#[test]
+fn a_cursor_comes_where_the_default_one_stands_and_goes_for_good() {
+    let journal = Journal::in_memory(84);
+    now(journal.append(batch(10, 1))).unwrap().unwrap();
+    now(journal.append(batch(10, 2))).unwrap().unwrap();
+    journal.advance("audit", Position(42));
+    assert_eq!(journal.cursor("audit"), None, "nobody has asked for it");
+    journal.advance(DEFAULT_CURSOR, Position(42));
+    assert_eq!(journal.add_cursor("audit"), Ok(Position(42)));
+    journal.advance(DEFAULT_CURSOR, Position(84));
+    assert_eq!(journal.add_cursor("audit"), Ok(Position(42)), "it is there");
+    let mut waiting = pin!(journal.append(batch(30, 3)));
+    assert!(poll_once(waiting.as_mut()).is_pending());
+    assert_eq!(journal.remove_cursor("audit"), Ok(42));
+    assert!(poll_once(waiting.as_mut()).is_ready(), "it holds nothing back any more");
+    journal.advance("audit", Position(84));
+    assert_eq!((journal.cursor("audit"), journal.remove_cursor("audit")), (None, Ok(0)));
+    for name in [DEFAULT_CURSOR, "", "A", "a.b"] {
+        let refused = Err(CursorError::Name(name.to_owned()));
+        assert_eq!(
+            (journal.add_cursor(name), journal.remove_cursor(name).map(Position)),
+            (refused.clone(), refused)
+        );
+    }
+    journal.close();
+    assert_eq!(journal.add_cursor("audit"), Err(CursorError::Closed));
+}
+
+#[derive(Debug, Default)]
+struct Counted(AtomicUsize);
+
+impl CursorGuard for Counted {
+    fn store(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+    fn sync(&self) {}
+}
+
+#[test]
+fn a_cursor_moves_after_its_own_guard_was_asked_and_takes_it_along() {
+    let journal = Journal::in_memory_for(1000, &["audit"]);
+    let guard = Arc::new(Counted::default());
+    assert!(journal.guard_cursor("audit", Some(guard.clone())).is_none());
+    assert!(journal.guard_cursor("other", Some(guard.clone())).is_none());
+    journal.advance(DEFAULT_CURSOR, Position(0));
+    assert_eq!(guard.0.load(Ordering::Relaxed), 0);
+    journal.advance("audit", Position(0));
+    assert_eq!(guard.0.load(Ordering::Relaxed), 1);
+    assert_eq!(journal.remove_cursor("audit"), Ok(0));
+    assert_eq!(Arc::strong_count(&guard), 1);
 }
 
 #[test]
@@ -166,9 +215,9 @@ fn a_cursor_goes_neither_back_nor_beyond_the_end() {
     now(journal.append(batch(10, 1))).unwrap().unwrap();
     journal.advance(DEFAULT_CURSOR, Position(40));
     journal.advance(DEFAULT_CURSOR, Position(4));
-    assert_eq!(journal.cursor(DEFAULT_CURSOR), Position(40));
+    assert_eq!(journal.cursor(DEFAULT_CURSOR).unwrap(), Position(40));
     journal.advance(DEFAULT_CURSOR, Position(4000));
-    assert_eq!(journal.cursor(DEFAULT_CURSOR), Position(42));
+    assert_eq!(journal.cursor(DEFAULT_CURSOR).unwrap(), Position(42));
 }
 
 /// One step of a random history.
@@ -179,6 +228,7 @@ enum Step {
     Read(u64),
     Advance(bool, u64),
     NewCursor,
+    CursorGone,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -188,6 +238,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..2000_u64).prop_map(Step::Read),
         4 => (any::<bool>(), 0..2000_u64).prop_map(|(second, position)| Step::Advance(second, position)),
         1 => Just(Step::NewCursor),
+        1 => Just(Step::CursorGone),
     ]
 }
 
@@ -254,19 +305,23 @@ proptest! {
                     if second {
                         if let Some(cursor) = &mut model.second {
                             *cursor = to.max(*cursor);
-                            journal.advance("second", Position(position));
                         }
+                        journal.advance("second", Position(position));
                     } else {
                         model.default = to.max(model.default);
                         journal.advance(DEFAULT_CURSOR, Position(position));
                     }
                 }
                 Step::NewCursor => {
-                    let oldest = model.kept().next().map_or(model.end(), |batch| batch.position);
-                    let cursor = *model.second.get_or_insert(oldest);
-                    prop_assert_eq!(journal.cursor("second"), cursor);
+                    let cursor = *model.second.get_or_insert(model.default);
+                    prop_assert_eq!(journal.add_cursor("second"), Ok(cursor));
+                }
+                Step::CursorGone => {
+                    let bytes = model.second.take().map_or(0, |second| model.end().since(second));
+                    prop_assert_eq!(journal.remove_cursor("second"), Ok(bytes));
                 }
             }
+            prop_assert_eq!(journal.cursor("second"), model.second);
             prop_assert_eq!(journal.end(), model.end());
             prop_assert_eq!(journal.backlog_bytes(), model.end().since(model.slowest()));
             prop_assert!(!journal.is_full());

@@ -24,7 +24,7 @@ use super::format::{self, NoBatch};
 use super::newer::{newer_among, too_new};
 use super::room::Charge;
 use super::segment::{FileName, LAST_POSITION, Segment};
-use super::store::{Store, StoreSettings};
+use super::store::{Store, StoreSettings, Trouble};
 use super::walk::{CHUNK_BYTES, Damage, Step, Walk};
 use super::work::set_aside;
 use crate::state_dir::TooNew;
@@ -57,6 +57,15 @@ pub enum OpenError {
         dir: PathBuf,
         /// The position.
         position: Position,
+    },
+    /// The disk refused a cursor that is wanted.
+    #[error("the journal in {dir} cannot be opened: {trouble}: see to the disk, and that this user may write there")]
+    Cursors {
+        /// The journal.
+        dir: PathBuf,
+        /// What happened.
+        #[source]
+        trouble: Trouble,
     },
     /// The disk refused something.
     #[error("the journal in {dir} cannot be opened: {error}: see to the disk, and that this user may write there")]
@@ -101,6 +110,16 @@ impl Store {
             files,
             settings,
         })
+    }
+
+    /// The same, with the cursors that are wanted: see [`Self::settle_cursors`].
+    pub fn open_for(files: Arc<dyn Files>, settings: StoreSettings, outputs: &[&str]) -> Result<Self, OpenError> {
+        let dir = settings.dir.clone();
+        let mut store = Self::open(files, settings)?;
+        match store.settle_cursors(outputs) {
+            Ok(()) => Ok(store),
+            Err(trouble) => Err(OpenError::Cursors { dir, trouble }),
+        }
     }
 
     /// Where the cursors stood.
@@ -184,10 +203,15 @@ impl Opening<'_> {
         if self.unreadable {
             end = end.max(self.settings.if_unknown).max(self.quarantined_to()?);
         }
+        let end_marker = end_marker(&segments, cursor_at);
         let (mut kept, mut removed) = (VecDeque::new(), false);
         for mut segment in segments {
             segment.named = true;
             if segment.length > 0 {
+                kept.push_back(segment);
+            } else if end_marker == Some(segment.base) && !segment.damaged {
+                // Its name stays taken.
+                end = end.max(segment.base.plus(1));
                 kept.push_back(segment);
             } else if self.remove_empty(&segment).is_ok() {
                 removed = true;
@@ -210,7 +234,7 @@ impl Opening<'_> {
 
     fn open_cursor(&mut self, name: &str, path: &Path) -> Result<CursorFile, Stop> {
         let file = self.files.open(path)?;
-        let (cursor, content) = CursorFile::open(Arc::clone(&file))?;
+        let (cursor, content) = CursorFile::open(name, Arc::clone(&file))?;
         match content {
             Content::Cursor(..) | Content::Empty => {}
             Content::Unreadable => {
@@ -336,7 +360,7 @@ impl Opening<'_> {
         set_aside(self.files, &temporary, kept)
     }
 
-    /// Removes a segment without batches: it says nothing that the next position does not.
+    /// Removes a segment without batches: it says nothing that others do not.
     fn remove_empty(&self, segment: &Segment) -> io::Result<()> {
         let path = self.settings.dir.join(segment.file_name());
         if segment.damaged {
@@ -345,6 +369,18 @@ impl Opening<'_> {
             self.files.unlink(&path)
         }
     }
+}
+
+/// Where the empty segment begins that says how far the journal was, if nothing else does: it was begun when a cursor that knew was removed.
+fn end_marker(segments: &VecDeque<Segment>, cursor_at: Position) -> Option<Position> {
+    let (filled, empty): (Vec<_>, Vec<_>) = segments.iter().partition(|segment| segment.length > 0);
+    let used_to = filled.into_iter().map(Segment::end).max().unwrap_or_default();
+    let last = empty
+        .into_iter()
+        .filter(|segment| !segment.damaged)
+        .map(|segment| segment.base)
+        .max();
+    last.filter(|last| *last > used_to.max(cursor_at))
 }
 
 /// Segments never overlap as we write them. If they do all the same, a segment ends where the next begins, and is set aside in the

@@ -1,5 +1,5 @@
-//! The last few MiB that were appended, shared with whoever reads them: nothing is read back while a forwarder keeps up. And what
-//! was read from disk last, of which a forwarder that lags takes one batch after another.
+//! The last few MiB that were appended, shared with whoever reads them: nothing is read back while a forwarder keeps up. And how old the
+//! oldest batch is that is not delivered.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -62,57 +62,17 @@ impl Tail {
     }
 }
 
-/// What single readings from disk brought, the latest few.
-#[derive(Debug, Default)]
-pub struct Readings(VecDeque<Reading>);
-
-#[derive(Debug)]
-struct Reading {
-    from: Position,
-    batches: VecDeque<Arc<Batch>>,
-}
-
-/// One for each of as many cursors, as a rule.
-const MOST_READINGS: usize = 2;
-
-impl Readings {
-    /// Keeps the batches that were read from `from` on.
-    pub fn keep(&mut self, from: Position, batches: Vec<Arc<Batch>>) {
-        if self.0.len() >= MOST_READINGS {
-            self.0.pop_front();
-        }
-        self.0.push_back(Reading {
-            from,
-            batches: batches.into(),
-        });
-    }
-
-    /// The batch that holds `from`, or the first after it, if it was read. What lies before it in the same reading is forgotten.
-    pub fn find(&mut self, from: Position) -> Option<Arc<Batch>> {
-        let holds =
-            |reading: &Reading| reading.from <= from && reading.batches.back().is_some_and(|last| last.end() > from);
-        let index = self.0.iter().position(holds)?;
-        let reading = self.0.get_mut(index)?;
-        while reading.batches.front().is_some_and(|batch| batch.end() <= from) {
-            reading.batches.pop_front();
-        }
-        reading.from = from;
-        let found = reading.batches.front().cloned();
-        if reading.batches.len() <= 1 {
-            self.0.remove(index);
-        }
-        found
-    }
-}
-
 /// When those batches came that were handed out and that the slowest cursor has not passed: so is known how old the oldest record is that
-/// is not delivered, however far behind what is in memory. A reader that goes back to its cursor changes nothing in it.
+/// is not delivered, however far behind what is in memory. Several readers take turns, and one that goes back to its cursor changes nothing.
 #[derive(Debug, Default)]
 pub struct Ahead(VecDeque<Span>);
 
-/// Batches that came within [`SPAN_MS`]: so a backlog of any size is few spans, if most of it is read and none of it passed.
+/// Batches that came within [`SPAN_MS`], one after another: so a backlog of any size is few spans, if most of it is read and none of it
+/// passed. They are in order, and do not overlap.
 #[derive(Debug)]
 struct Span {
+    /// Where a reader stood that found nothing before the first of them.
+    begin: Position,
     end: Position,
     received_ms: u64,
 }
@@ -120,15 +80,26 @@ struct Span {
 const SPAN_MS: u64 = 1000;
 
 impl Ahead {
-    /// A batch was handed out, perhaps not for the first time.
-    pub fn note(&mut self, batch: &Batch) {
-        match self.0.back_mut() {
-            Some(last) if last.end >= batch.end() => {}
-            Some(last) if batch.received_ms.abs_diff(last.received_ms) < SPAN_MS => last.end = batch.end(),
-            Some(_) | None => self.0.push_back(Span {
-                end: batch.end(),
-                received_ms: batch.received_ms,
-            }),
+    /// To a reader at `from` this batch was handed out, perhaps not for the first time.
+    pub fn note(&mut self, from: Position, batch: &Batch) {
+        let begin = from.min(batch.position);
+        let index = self.0.partition_point(|span| span.end < batch.end());
+        if self.0.get(index).is_some_and(|span| span.begin <= batch.position) {
+            return;
+        }
+        let before = index.checked_sub(1).and_then(|before| self.0.get_mut(before));
+        match before {
+            Some(before) if before.end >= begin && batch.received_ms.abs_diff(before.received_ms) < SPAN_MS => {
+                before.end = batch.end();
+            }
+            Some(_) | None => self.0.insert(
+                index,
+                Span {
+                    begin,
+                    end: batch.end(),
+                    received_ms: batch.received_ms,
+                },
+            ),
         }
     }
 
@@ -139,18 +110,21 @@ impl Ahead {
         }
     }
 
-    /// When the first of them came, in milliseconds since the Unix epoch.
-    pub fn oldest_ms(&self) -> Option<u64> {
-        self.0.front().map(|span| span.received_ms)
+    /// When the first batch came that a cursor at `slowest` has not passed, in milliseconds since the Unix epoch, if anybody has read that
+    /// one. What lies before `slowest` is forgotten.
+    pub fn oldest_ms(&self, slowest: Position) -> Option<u64> {
+        let first = self.0.front().filter(|span| span.begin <= slowest)?;
+        Some(first.received_ms)
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::{BatchKind, NewBatch};
     use super::*;
 
-    fn batch(position: u64) -> Arc<Batch> {
+    /// A batch that takes up 100 bytes.
+    pub(in crate::journal) fn batch(position: u64) -> Arc<Batch> {
         let new = NewBatch {
             kind: BatchKind::Records,
             received_ms: 0,
@@ -177,29 +151,19 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_is_handed_out_batch_by_batch_and_forgotten() {
-        let mut readings = Readings::default();
-        readings.keep(Position(50), vec![batch(0), batch(100), batch(300)]);
-        assert!(readings.find(Position(49)).is_none());
-        for (from, found) in [(50, 0), (100, 100), (200, 300)] {
-            assert_eq!(readings.find(Position(from)).map(|batch| batch.position.0), Some(found));
-        }
-        assert!(readings.find(Position(300)).is_none(), "the last one was handed out");
-    }
-
-    #[test]
     fn what_is_ahead_is_as_old_as_its_first_batch_that_is_not_passed() {
         let mut ahead = Ahead::default();
-        assert_eq!(ahead.oldest_ms(), None);
+        assert_eq!(ahead.oldest_ms(Position(0)), None);
         let came = |position, received_ms| Batch {
             received_ms,
             ..(*batch(position)).clone()
         };
         for (position, received_ms) in [(0, 5_000), (100, 5_999), (200, 6_000), (300, 60_000)] {
-            ahead.note(&came(position, received_ms));
+            ahead.note(Position(position), &came(position, received_ms));
         }
         // Once more, after a rewind.
-        ahead.note(&came(0, 5_000));
+        ahead.note(Position(0), &came(0, 5_000));
+        ahead.note(Position(100), &came(100, 5_999));
         assert_eq!(ahead.0.len(), 3);
         for (passed, oldest) in [
             (0, Some(5_000)),
@@ -209,7 +173,39 @@ mod tests {
             (400, None),
         ] {
             ahead.forget_before(Position(passed));
-            assert_eq!(ahead.oldest_ms(), oldest, "{passed}");
+            assert_eq!(ahead.oldest_ms(Position(passed)), oldest, "{passed}");
+        }
+    }
+
+    #[test]
+    fn what_is_ahead_of_a_slow_reader_is_not_taken_for_what_a_fast_one_has_read() {
+        let came = |position| Batch {
+            received_ms: position * 10,
+            ..(*batch(position)).clone()
+        };
+        let mut ahead = Ahead::default();
+        // The fast one is at 500, where a segment is missing before 600.
+        for position in [500, 700] {
+            let batch = came(position.max(600));
+            ahead.note(Position(position), &batch);
+        }
+        assert_eq!(ahead.oldest_ms(Position(0)), None, "nobody has read that yet");
+        assert_eq!(ahead.oldest_ms(Position(500)), Some(6_000));
+        // They take turns.
+        for (slow, fast) in [(0, 800), (100, 900), (200, 1_000)] {
+            ahead.note(Position(slow), &came(slow));
+            ahead.note(Position(fast), &came(fast));
+            assert_eq!(ahead.oldest_ms(Position(0)), Some(0), "{slow}");
+        }
+        for (slowest, oldest) in [(100, Some(1_000)), (200, Some(2_000)), (300, None), (600, Some(6_000))] {
+            ahead.forget_before(Position(slowest));
+            assert_eq!(ahead.oldest_ms(Position(slowest)), oldest, "{slowest}");
+        }
+        // The slow one gets to where the other one was.
+        for position in [600, 700, 800, 900, 1_000] {
+            let spans = ahead.0.len();
+            ahead.note(Position(position), &came(position));
+            assert_eq!(ahead.0.len(), spans, "{position}");
         }
     }
 }

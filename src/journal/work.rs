@@ -54,6 +54,11 @@ impl SyncWork {
         !self.cursors.is_empty()
     }
 
+    /// The names of those.
+    pub fn cursors(&self) -> impl Iterator<Item = &str> {
+        self.cursors.iter().map(|(name, _)| name.as_str())
+    }
+
     /// Syncs.
     pub fn run(self, files: &dyn Files, dir: &Path) -> Synced {
         let segments = self.segments.into_iter().map(|work| {

@@ -16,10 +16,11 @@
 //! letter fits, the quarantine counts as delivery.
 //!
 //! [`forward`] is one loop over generations: a generation ends at its first failure, and the next begins at the cursor. What comes
-//! between them is in `forwarder/setback.rs`. Other settings end a generation too, when all that is in flight has its report: the next
+//! between them is in `forwarder/setback.rs`, what becomes of each record in `forwarder/producing.rs`. Other settings end a generation too, when all that is in flight has its report: the next
 //! one goes by them, from the cursor, which then stands behind all that was produced.
 
 mod keeping;
+mod producing;
 mod setback;
 mod settings;
 
@@ -29,52 +30,53 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 use tokio::task::consume_budget;
 use tokio::time::{Instant, sleep};
-use tracing::{debug, info};
 
 use super::failure::{Failure, FailureClass};
 use super::in_flight::Passed;
-use super::lane::{Errand, Lane, Sent};
-use super::parcel::{Parcel, Texts};
+use super::lane::{Errand, Lane};
 use super::producer::{Company, Pace, Producer};
 use super::repeats::{IdsKept, Repeats};
 use super::trouble::Trouble;
 use crate::clock::since_epoch;
-use crate::dedup::Verdict;
-use crate::hit::{Hit, inspect, records};
-use crate::journal::{Batch, BatchKind, DEFAULT_CURSOR, Journal, Position};
+use crate::journal::{Journal, Position};
 use crate::quarantine::Quarantine;
-use crate::settings::{DedupSettings, MessageKey, StreamSettings};
-use crate::telemetry::counters::{DeadLetterReason, StreamCounters};
-use crate::telemetry::{Delivery, DeliveryStatus, Digest, StreamMeasures, StreamStatus};
+use crate::settings::{DedupSettings, Output, StreamSettings};
+use crate::shape::Scratch;
+use crate::shape::message::Texts;
+use crate::shape::template::Names;
+use crate::telemetry::counters::{Count, StreamCounters};
+use crate::telemetry::{Delivery, DeliveryStatus, Digest, OutputStatus, StreamMeasures};
 use setback::Setback;
 
 /// Where a stream's records go, and as what.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ForwarderSettings {
     /// The stream's name.
     pub name: String,
     /// Its report suite.
     pub report_suite: String,
-    /// The topic for hits.
-    pub topic: String,
-    /// The topic for what is not a hit.
-    pub dead_letter_topic: String,
-    /// What the message key is made of.
-    pub key: MessageKey,
+    /// What becomes of its hits. Another one of the same stream has a forwarder of its own.
+    pub output: Arc<Output>,
     /// What a duplicate is, and what becomes of it.
     pub dedup: DedupSettings,
 }
 
 impl ForwarderSettings {
-    /// Those of a stream.
-    pub fn new(stream: &StreamSettings, dedup: &DedupSettings) -> Self {
+    /// Those of a stream for one of its outputs.
+    pub fn new(stream: &StreamSettings, output: &Arc<Output>, dedup: &DedupSettings) -> Self {
         Self {
             name: stream.name.clone(),
             report_suite: stream.report_suite.clone(),
-            topic: stream.topic.clone(),
-            dead_letter_topic: stream.dead_letter_topic.clone(),
-            key: stream.key,
+            output: Arc::clone(output),
             dedup: dedup.clone(),
+        }
+    }
+
+    /// What templates may ask for beside fields.
+    pub(super) fn names(&self) -> Names<'_> {
+        Names {
+            stream: &self.name,
+            report_suite: &self.report_suite,
         }
     }
 }
@@ -101,22 +103,25 @@ pub async fn forward(
     settings: watch::Receiver<Arc<ForwarderSettings>>,
     journal: Arc<Journal>,
     producer: Arc<Producer>,
-    status: StreamStatus,
+    status: OutputStatus,
     ids: IdsKept,
     quarantine: Quarantine,
 ) -> ForwardEnd {
-    let (mut wanted, counted_to) = (settings, journal.cursor(DEFAULT_CURSOR));
+    let mut wanted = settings;
     let settings = Arc::clone(&wanted.borrow_and_update());
-    let repeats = Repeats::read(&ids, &settings.name, &settings.dedup, &journal).await;
-    let StreamStatus {
+    let counted_to = journal.cursor(settings.output.name()).unwrap_or_else(|| journal.end());
+    let repeats = Repeats::read(&ids, &settings.name, settings.output.name(), &settings.dedup, &journal).await;
+    let OutputStatus {
+        name: _,
         counters,
         measures,
         delivery,
-        ..
     } = status;
     // Whatever the forwarder before has shown.
     delivery.show(Delivery::Well);
     Forwarder {
+        filtered: filtered(&settings.output, &counters),
+        scratch: Scratch::default(),
         settings,
         wanted,
         ids,
@@ -149,6 +154,10 @@ struct Forwarder {
     journal: Arc<Journal>,
     producer: Arc<Producer>,
     counters: Arc<StreamCounters>,
+    /// How many hits each filter of the output has held back, by its index.
+    filtered: Vec<Arc<Count>>,
+    /// For shaping.
+    scratch: Scratch,
     measures: Arc<StreamMeasures>,
     /// For [`Lane::progress`].
     passed: Vec<Passed>,
@@ -193,13 +202,15 @@ enum GenerationEnd {
     OtherSettings,
 }
 
-/// A record's place, and when it came.
+/// A record as it stands in the journal.
 #[derive(Clone, Copy)]
-struct Place {
+struct Place<'r> {
     start: Position,
     /// Where the next record begins.
     end: Position,
     received_ms: u64,
+    /// As it came, or its first bytes if it was too long; for the quarantine.
+    record: &'r [u8],
 }
 
 impl Forwarder {
@@ -241,7 +252,7 @@ impl Forwarder {
         }
         let errand = Errand {
             stream: &self.settings.name,
-            topic: &self.settings.topic,
+            topic: &self.settings.output.settings().topic,
             cursor,
             patience: self.trouble.patience(self.producer.patience()),
         };
@@ -296,175 +307,6 @@ impl Forwarder {
         }
     }
 
-    /// Produces what of the batch lies at or after `from`.
-    async fn produce_batch(&mut self, batch: &Batch, from: Position, lane: &Lane, mode: Mode) -> Result<(), Failure> {
-        let received_ms = batch.received_ms;
-        match batch.kind {
-            BatchKind::TooLong { length } => {
-                let parcel = Parcel::DeadLetter {
-                    bytes: &batch.bytes,
-                    length: Some(length),
-                    reason: DeadLetterReason::TooLong,
-                    hit: Hit::default(),
-                };
-                let place = Place {
-                    start: batch.position,
-                    end: batch.end(),
-                    received_ms,
-                };
-                self.produce(parcel, place, lane, mode).await
-            }
-            BatchKind::Records => {
-                for record in records(&batch.bytes).starting_at(batch.offset_of(from)) {
-                    let (start, end) = (batch.position_of(record.offset), batch.position_of(record.end));
-                    if record.is_empty() {
-                        if self.is_new(start) {
-                            self.counters.empty_records.one();
-                            self.counted_to = end;
-                        }
-                        lane.skip(end);
-                        continue;
-                    }
-                    let parcel = match inspect(record.bytes) {
-                        Ok(hit) => {
-                            let duplicate = self.is_duplicate(&hit, record.bytes, start, received_ms);
-                            if duplicate && !self.repeats.as_ref().is_some_and(Repeats::are_marked) {
-                                self.count_left_out(&hit, start, end, received_ms);
-                                lane.skip(end);
-                                continue;
-                            }
-                            Parcel::Hit {
-                                bytes: record.bytes,
-                                hit,
-                                duplicate,
-                            }
-                        }
-                        Err(reason) => Parcel::DeadLetter {
-                            bytes: record.bytes,
-                            length: None,
-                            reason: DeadLetterReason::NotAHit(reason),
-                            hit: Hit::default(),
-                        },
-                    };
-                    self.produce(
-                        parcel,
-                        Place {
-                            start,
-                            end,
-                            received_ms,
-                        },
-                        lane,
-                        mode,
-                    )
-                    .await?;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Whether a copy of the hit stands before it. Asked once for each time that the record comes by.
-    fn is_duplicate(&mut self, hit: &Hit, record: &[u8], start: Position, received_ms: u64) -> bool {
-        let is_new = self.is_new(start);
-        let (Some(repeats), Some(id)) = (&mut self.repeats, hit.hit_id) else {
-            return false;
-        };
-        let (found, duplicate) = match repeats.judge(id, record, start, received_ms) {
-            Verdict::First => return false,
-            Verdict::Twin => (&self.counters.twins, false),
-            Verdict::Duplicate { .. } => (&self.counters.duplicates, true),
-        };
-        if is_new {
-            found.one();
-        }
-        duplicate
-    }
-
-    /// Counts a hit that is not forwarded.
-    fn count_left_out(&mut self, hit: &Hit, start: Position, end: Position, received_ms: u64) {
-        if self.is_new(start) {
-            self.counters.hits.one();
-            self.measures.hit_read(hit.received, received_ms);
-            self.counted_to = end;
-        }
-    }
-
-    /// Produces a record; as a dead letter if it is too large, and that with less and less of its bytes.
-    async fn produce(&mut self, mut parcel: Parcel<'_>, place: Place, lane: &Lane, mode: Mode) -> Result<(), Failure> {
-        self.count(&parcel, place);
-        let (whole, mut told, mut kept) = (parcel, false, false);
-        loop {
-            let refused = match self.send(parcel, place, lane).await {
-                Ok(()) => match mode {
-                    Mode::InBatches => return Ok(()),
-                    Mode::OneByOne { .. } => self.drain(lane).await,
-                },
-                Err(Unsent::Refused(failure)) => Some(failure),
-                Err(Unsent::GenerationOver(failure)) => return Err(failure),
-            };
-            let Some(failure) = refused else { return Ok(()) };
-            if failure.class != FailureClass::TooLarge {
-                return Err(failure);
-            }
-            // It failed alone: by librdkafka's own measure, or as the only record in flight.
-            if matches!(mode, Mode::OneByOne { .. }) {
-                lane.rewind();
-            }
-            if !std::mem::replace(&mut told, true) {
-                self.tell_too_large(&whole, place);
-                // Before its dead letter, with which the cursor may pass it.
-                kept = self.keep(&whole, place).await;
-            }
-            let Some(smaller) = parcel.smaller() else {
-                if kept || self.keep(&whole, place).await {
-                    self.tell_undescribed(place);
-                    lane.skip(place.end);
-                    return Ok(());
-                }
-                return Err(Failure::NOTHING_FITS);
-            };
-            if parcel.dead_letter_reason().is_none() {
-                self.counters.dead_letters.of(DeadLetterReason::TooLargeForKafka).one();
-            }
-            parcel = smaller;
-        }
-    }
-
-    fn tell_too_large(&mut self, parcel: &Parcel<'_>, place: Place) {
-        const WHAT: &str = "a record is too large for kafka";
-        let (stream, position, bytes) = (&self.settings.name, place.start, parcel.size());
-        debug!(stream, %position, bytes, "{WHAT}");
-        if let Some(told) = self.digest.note(WHAT, self.born.elapsed()) {
-            info!(stream, %position, bytes, more_since_the_last_line = told.untold, "{WHAT}: it becomes a dead letter with its first bytes");
-        }
-    }
-
-    /// Hands a parcel to librdkafka, as soon as there is room for it.
-    async fn send(&mut self, parcel: Parcel<'_>, place: Place, lane: &Lane) -> Result<(), Unsent> {
-        let size = parcel.size();
-        let (mut texts, settings) = (std::mem::take(&mut self.texts), Arc::clone(&self.settings));
-        let mut message = texts.message(&settings, parcel, place.received_ms);
-        let mut full = None;
-        let sent = loop {
-            match lane.send(message, place.end, size, place.received_ms) {
-                Sent::Queued => break Ok(()),
-                Sent::Refused(failure) => break Err(Unsent::Refused(failure)),
-                Sent::Failed(failure) => break Err(Unsent::GenerationOver(failure)),
-                Sent::NoRoom(back) => {
-                    message = back;
-                    lane.room().await;
-                    self.settle(lane);
-                }
-                Sent::QueueFull(back) => {
-                    message = back;
-                    full.get_or_insert_with(|| lane.queue_is_full()).room().await;
-                }
-            }
-        };
-        self.texts = texts;
-        sent
-    }
-
     /// Waits until every report of the generation is in, or the producer has failed for good; moves the cursor meanwhile. Returns
     /// the failure, if there was one.
     async fn drain(&mut self, lane: &Lane) -> Option<Failure> {
@@ -492,7 +334,7 @@ impl Forwarder {
         if let Some(repeats) = &mut self.repeats {
             repeats.before_the_cursor_moves(progress.cursor, &self.counters);
         }
-        self.journal.advance(DEFAULT_CURSOR, progress.cursor);
+        self.journal.advance(self.settings.output.name(), progress.cursor);
     }
 
     /// Measures how long it took what was delivered just now: since its batch was read, whichever run of the daemon did that. A look at
@@ -506,48 +348,25 @@ impl Forwarder {
     }
 
     fn cursor(&self) -> Position {
-        self.journal.cursor(DEFAULT_CURSOR)
+        // Of a cursor that was removed, nothing is left to forward.
+        let cursor = self.journal.cursor(self.settings.output.name());
+        cursor.unwrap_or_else(|| self.journal.end())
     }
 
     fn is_new(&self, start: Position) -> bool {
         start >= self.counted_to
     }
+}
 
-    fn count(&mut self, parcel: &Parcel<'_>, place: Place) {
-        let counters = &self.counters;
-        if !self.is_new(place.start) {
-            counters.reproduced.one();
-            return;
-        }
-        self.counted_to = place.end;
-        match parcel {
-            Parcel::Hit { hit, .. } => {
-                counters.hits.one();
-                self.measures.hit_read(hit.received, place.received_ms);
-                if hit.hit_id.is_none() {
-                    counters.hits_without_ids.one();
-                }
-                if hit.visitor_id.is_none() {
-                    counters.hits_without_visitor.one();
-                }
-            }
-            Parcel::DeadLetter { reason, .. } => counters.dead_letters.of(*reason).one(),
-        }
-    }
+/// The counts of an output's filters, by their index.
+fn filtered(output: &Output, counters: &StreamCounters) -> Vec<Arc<Count>> {
+    output.filters().map(|name| counters.filtered.of(name)).collect()
 }
 
 /// Waits until other settings are wanted, or none any more.
 async fn other_settings(wanted: &mut watch::Receiver<Arc<ForwarderSettings>>) {
     // An error means that nobody is left who could want any.
     let _ = wanted.changed().await;
-}
-
-/// Why a parcel did not go out.
-enum Unsent {
-    /// librdkafka refused it.
-    Refused(Failure),
-    /// A record before it failed.
-    GenerationOver(Failure),
 }
 
 #[cfg(test)]

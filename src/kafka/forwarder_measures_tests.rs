@@ -83,7 +83,7 @@ async fn the_oldest_record_keeps_its_age_while_kafka_refuses_it_and_after_a_rest
     };
     for run in 0..2 {
         let journals = Journals::start(settings.clone()).unwrap();
-        let journal = Arc::new(journals.open("o").unwrap());
+        let journal = Arc::new(journals.open("o", &[]).unwrap());
         let mut stream = Stream::new("o", &kafka.producer(&[]));
         stream.journal = Arc::clone(&journal);
         if run == 0 {

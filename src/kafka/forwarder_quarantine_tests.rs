@@ -4,6 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
+use crate::hit::Hit;
+use crate::shape::Shaped;
+use crate::shape::parcel::Parcel;
 
 const TOO_LARGE: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
 
@@ -18,9 +21,10 @@ fn large_hit(number: u64) -> String {
 /// How often it is refused until nothing is left of it: the hit, and its dead letters with first bytes of the hit, and without any.
 fn refusals_until_nothing_is_left(hit: &str) -> usize {
     let mut parcel = Parcel::Hit {
-        bytes: hit.as_bytes(),
+        shaped: Shaped::untouched(hit.as_bytes()),
         hit: Hit::default(),
         duplicate: false,
+        lacks: None,
     };
     let mut refusals = 1;
     while let Some(smaller) = parcel.smaller() {

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The next `n` hits.
-async fn numbers(topic: &mut mpsc::UnboundedReceiver<Read>, n: usize) -> Vec<u64> {
+pub(super) async fn numbers(topic: &mut mpsc::UnboundedReceiver<Read>, n: usize) -> Vec<u64> {
     let mut seen = Vec::new();
     while seen.len() < n {
         seen.push(read(topic).await.number());
@@ -23,9 +23,9 @@ async fn another_topic_in_mid_stream_gets_all_later_hits_and_none_is_lost_or_dou
     let forwarder = stream.start();
     stream.append_hits(0..500).await;
     until("some are in flight", || stream.counters.hits.get() > 0).await;
-    stream.change(|settings| {
-        settings.topic = "b-hits".to_owned();
-        settings.key = MessageKey::None;
+    stream.change_output(|output| {
+        output.topic = Topics::One("b-hits".to_owned());
+        output.key = MessageKey::None;
     });
     stream.append_hits(500..1000).await;
     finish(&stream, forwarder).await;
@@ -48,8 +48,7 @@ async fn a_quiet_stream_takes_other_settings_at_once_and_many_changes_are_one() 
     let forwarder = stream.start();
     for name in ["b", "c", "d"] {
         stream.change(|settings| {
-            settings.topic = format!("{name}-hits");
-            settings.dead_letter_topic = format!("{name}-dead");
+            settings.output = output(OutputSettings::to(format!("{name}-hits"), format!("{name}-dead")));
             settings.report_suite = format!("{name}-suite");
         });
     }
@@ -86,7 +85,7 @@ async fn a_stream_that_waits_after_a_failure_tries_other_settings_at_once() {
     })
     .await;
     kafka.cluster.clear_request_errors(RDKafkaApiKey::Produce);
-    stream.change(|settings| settings.topic = "mended".to_owned());
+    stream.change_output(|output| output.topic = Topics::One("mended".to_owned()));
     assert_eq!(numbers(&mut mended, 10).await, (0..10).collect::<Vec<_>>());
     assert!(std::time::Instant::now() < retry_at, "nobody waits for what was mended");
     finish(&stream, forwarder).await;

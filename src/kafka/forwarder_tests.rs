@@ -25,8 +25,11 @@ mod trouble;
 
 use super::super::metadata::{MetadataError, metadata};
 use super::*;
-use crate::journal::NewBatch;
-use crate::settings::{DedupMode, DedupSettings, KafkaSettings, QuarantineSettings};
+use crate::journal::{BatchKind, NewBatch};
+use crate::settings::{
+    DedupMode, DedupSettings, KafkaSettings, MessageKey, OutputSettings, QuarantineSettings, Topics,
+};
+use crate::telemetry::StreamStatus;
 
 #[path = "forwarder_measures_tests.rs"]
 mod measures;
@@ -36,9 +39,15 @@ mod quarantine;
 mod repeats;
 #[path = "forwarder_settings_tests.rs"]
 mod settings;
+#[path = "forwarder_shape_tests.rs"]
+mod shaping;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const JOURNAL_BYTES: u64 = 64 << 20;
+
+fn output(settings: OutputSettings) -> Arc<Output> {
+    Arc::new(Output::new(settings).unwrap())
+}
 
 /// A message as it was read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,7 +171,7 @@ impl Stream {
             self.settings().subscribe(),
             Arc::clone(&self.journal),
             Arc::clone(&self.producer),
-            self.status.clone(),
+            self.status.output(),
             self.ids(),
             self.quarantine(),
         )
@@ -173,9 +182,10 @@ impl Stream {
             watch::Sender::new(Arc::new(ForwarderSettings {
                 name: self.name.clone(),
                 report_suite: format!("{}-suite", self.name),
-                topic: format!("{}-hits", self.name),
-                dead_letter_topic: format!("{}-dead", self.name),
-                key: MessageKey::Visitor,
+                output: output(OutputSettings::to(
+                    format!("{}-hits", self.name),
+                    format!("{}-dead", self.name),
+                )),
                 dedup: DedupSettings {
                     mode: self.dedup,
                     window: Duration::from_mins(15),
@@ -191,6 +201,15 @@ impl Stream {
             let mut other = ForwarderSettings::clone(settings);
             change(&mut other);
             *settings = Arc::new(other);
+        });
+    }
+
+    /// The same for what becomes of the hits.
+    fn change_output(&self, change: impl FnOnce(&mut OutputSettings)) {
+        self.change(|settings| {
+            let mut other = settings.output.settings().clone();
+            change(&mut other);
+            settings.output = output(other);
         });
     }
 
@@ -232,7 +251,7 @@ impl Stream {
     }
 
     fn cursor(&self) -> Position {
-        self.journal.cursor(DEFAULT_CURSOR)
+        self.journal.cursor(crate::journal::DEFAULT_CURSOR).unwrap()
     }
 }
 

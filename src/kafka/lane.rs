@@ -14,6 +14,7 @@ use super::in_flight::{Admission, InFlight, Limits, Passed, Progress, Ticket};
 use super::link::{Link, Shared};
 use super::watchdog::{Counts, Look, Stall, Watchdog};
 use crate::journal::Position;
+use crate::settings::Topics;
 
 /// A record as rdkafka takes it.
 pub(super) type Message<'a> = BaseRecord<'a, [u8], [u8], usize>;
@@ -33,8 +34,8 @@ const BEFORE_A_HURRY: Duration = Duration::from_millis(20);
 pub(super) struct Errand<'a> {
     /// The stream's name.
     pub(super) stream: &'a str,
-    /// The topic of its hits.
-    pub(super) topic: &'a str,
+    /// Where its hits go.
+    pub(super) topic: &'a Topics,
     /// Where its cursor is.
     pub(super) cursor: Position,
     /// How long to wait for a report.
@@ -52,7 +53,7 @@ pub(super) struct Lane {
 pub(super) struct LaneState {
     index: u16,
     stream: Box<str>,
-    topic: Box<str>,
+    topic: Topics,
     in_flight: Mutex<InFlight>,
     changed: Notify,
     /// The stream is gone. Read and written under the lock of `in_flight`, so that either the stream's end or the last report
@@ -82,7 +83,7 @@ impl Link {
         let state = Arc::new(LaneState {
             index: u16::try_from(free).ok()?,
             stream: errand.stream.into(),
-            topic: errand.topic.into(),
+            topic: errand.topic.clone(),
             in_flight: Mutex::new(InFlight::new(errand.cursor, Limits::ALONE)),
             changed: Notify::new(),
             abandoned: AtomicBool::new(false),
@@ -293,9 +294,9 @@ impl LaneState {
         self.lock().unreported() > 0 && !self.abandoned.load(Ordering::Relaxed)
     }
 
-    /// The stream, if its hits go to this topic.
+    /// The stream, if its hits may go to this topic.
     pub(super) fn stream_into(&self, topic: &str) -> Option<&str> {
-        (*self.topic == *topic).then_some(&*self.stream)
+        self.topic.may_be(topic).then_some(&*self.stream)
     }
 
     fn lock(&self) -> MutexGuard<'_, InFlight> {

@@ -14,7 +14,7 @@
 //! | `partitions` | topics whose number of partitions has changed |
 //! | [`statistics`] | [`KafkaStatus`]: what librdkafka tells of itself, all producers together |
 //! | [`producer`] | [`Producer`]: the links in use, built anew when they fail or are left |
-//! | `parcel` | what is produced for a record: topic, key, headers, value |
+//! | `message` | a message as rdkafka takes it |
 //! | [`repeats`] | which hits were there before |
 //! | [`forwarder`] | [`forward`]: tails a journal into Kafka, and keeps in the quarantine what is too large for it |
 //! | [`refusal`] | what librdkafka's words about a login or a handshake mean, and what to do |
@@ -32,8 +32,8 @@ pub mod in_flight;
 mod lane;
 mod link;
 pub mod log_digest;
+mod message;
 pub mod metadata;
-mod parcel;
 mod partitions;
 pub mod producer;
 pub mod refusal;

@@ -1,4 +1,4 @@
-//! A stream's de-duplication as its forwarder uses it: the window, and the ids on their way to disk.
+//! De-duplication of one output of a stream, as its forwarder uses it: the window, and the ids on their way to disk.
 //!
 //! ```text
 //! judge --> window, not_passed --the cursor moves--> DeliveredIds::queue --syncer thread of the journal--> id store --> cursor file
@@ -29,15 +29,23 @@ pub enum IdsKept {
     InMemory,
 }
 
-/// Finds the duplicates of one stream, across all its connections.
+/// Finds the duplicates of one output of a stream, across all its connections.
 #[derive(Debug)]
 pub struct Repeats {
-    stream: String,
+    whose: Whose,
     marked: bool,
     limits: Limits,
     window: Window,
     shortened: u64,
     disk: Option<Disk>,
+}
+
+/// Whose ids these are, as log lines say it.
+#[derive(Clone, Debug)]
+struct Whose {
+    stream: String,
+    /// By its cursor's name, if it is not the default one.
+    output: Option<String>,
 }
 
 #[derive(Debug)]
@@ -50,7 +58,7 @@ struct Disk {
 /// The ids of what the cursor has passed, on their way to disk.
 #[derive(Debug)]
 struct DeliveredIds {
-    stream: String,
+    whose: Whose,
     most: usize,
     /// What is not stored yet. The journal's syncer takes it many times a second.
     queue: Mutex<VecDeque<Entry>>,
@@ -65,20 +73,22 @@ struct Stored {
 }
 
 impl Repeats {
-    /// Reads which hits were there before, off the async threads. Nothing of the stream may be in flight.
+    /// Reads which hits this output, by its cursor's name, has delivered before; off the async threads. Nothing of it may be in flight.
     pub(super) async fn read(
         kept: &IdsKept,
         stream: &str,
+        output: &str,
         settings: &DedupSettings,
         journal: &Arc<Journal>,
     ) -> Option<Self> {
         let state_dir = match kept {
             IdsKept::OnDisk(state_dir) => state_dir.clone(),
             #[cfg(test)]
-            IdsKept::InMemory => return Self::in_memory(stream, settings),
+            IdsKept::InMemory => return Self::in_memory(Whose::of(stream, output), settings),
         };
-        let (stream, settings, journal) = (stream.to_owned(), settings.clone(), Arc::clone(journal));
-        let read = move || Self::on_disk(&stream, &settings, &state_dir, &journal);
+        let (stream, output) = (stream.to_owned(), output.to_owned());
+        let (settings, journal) = (settings.clone(), Arc::clone(journal));
+        let read = move || Self::on_disk(&stream, &output, &settings, &state_dir, &journal);
         match tokio::task::spawn_blocking(read).await {
             Ok(repeats) => repeats,
             Err(failed) => match failed.try_into_panic() {
@@ -91,7 +101,7 @@ impl Repeats {
     }
 
     /// With a window in memory only. `None` if the mode is `off`.
-    pub(super) fn in_memory(stream: &str, settings: &DedupSettings) -> Option<Self> {
+    fn in_memory(whose: Whose, settings: &DedupSettings) -> Option<Self> {
         let marked = match settings.mode {
             DedupMode::Drop => false,
             DedupMode::Mark => true,
@@ -102,7 +112,7 @@ impl Repeats {
             max_ids: settings.max_ids,
         };
         Some(Self {
-            stream: stream.to_owned(),
+            whose,
             marked,
             limits,
             window: Window::new(limits),
@@ -111,29 +121,39 @@ impl Repeats {
         })
     }
 
-    /// With the ids that are on disk for the stream's journal, before anything of it is produced; and from then on the journal's
-    /// cursor guards see to it that ids are there before the cursor is. If the mode is `off`, the ids are forgotten. Blocks on the
-    /// disk; what is wrong there is reported, and then there is a window in memory only.
-    fn on_disk(stream: &str, settings: &DedupSettings, state_dir: &Path, journal: &Journal) -> Option<Self> {
-        if let Some(before) = journal.guard_cursors(None) {
+    /// With the ids that are on disk for the output, before anything of it is produced; and from then on the guard of its cursor sees to
+    /// it that ids are there before the cursor is. If the mode is `off`, the ids are forgotten. Blocks on the disk; what is wrong
+    /// there is reported, and then there is a window in memory only.
+    fn on_disk(
+        stream: &str,
+        output: &str,
+        settings: &DedupSettings,
+        state_dir: &Path,
+        journal: &Journal,
+    ) -> Option<Self> {
+        let whose = Whose::of(stream, output);
+        if let Some(before) = journal.guard_cursor(output, None) {
             // A forwarder that failed has left ids behind. The cursor does not move until there is another one.
             before.store();
         }
-        let cursor = journal.cursor(DEFAULT_CURSOR);
-        let Some(mut repeats) = Self::in_memory(stream, settings) else {
-            if let Err(error) = forget(state_dir, stream) {
-                warn!(stream, %error, "ids that are not needed stay on disk");
+        let Some(mut repeats) = Self::in_memory(whose.clone(), settings) else {
+            if let Err(error) = forget(state_dir, stream, output) {
+                warn!(stream, output = whose.output, %error, "ids that are not needed stay on disk");
             }
             return None;
+        };
+        let Some(cursor) = journal.cursor(output) else {
+            // It was removed, and so are its ids: there is nothing to forward, nor to keep.
+            return Some(repeats);
         };
         let remember = |entry| {
             repeats.window.judge(entry);
         };
-        match IdStore::open(state_dir, stream, repeats.limits, cursor, remember) {
+        match IdStore::open(state_dir, stream, output, repeats.limits, cursor, remember) {
             Ok((store, found)) => {
-                report_found(stream, found);
+                report_found(&whose, found);
                 let delivered = Arc::new(DeliveredIds {
-                    stream: stream.to_owned(),
+                    whose,
                     most: settings.max_ids,
                     queue: Mutex::default(),
                     sync: store.syncer(),
@@ -142,13 +162,13 @@ impl Repeats {
                         failing: false,
                     }),
                 });
-                journal.guard_cursors(Some(delivered.clone()));
+                journal.guard_cursor(output, Some(delivered.clone()));
                 repeats.disk = Some(Disk {
                     not_passed: VecDeque::new(),
                     delivered,
                 });
             }
-            Err(error) => warn!(stream, %error, "no ids are kept on disk"),
+            Err(error) => warn!(stream, output = whose.output, %error, "no ids are kept on disk"),
         }
         Some(repeats)
     }
@@ -202,7 +222,8 @@ impl Repeats {
         }
         if self.shortened == 0 {
             warn!(
-                stream = self.stream,
+                stream = self.whose.stream,
+                output = self.whose.output,
                 reach_s = self.window.reach_ms() / 1000,
                 window_s = self.limits.window_ms / 1000,
                 max_ids = self.limits.max_ids,
@@ -211,6 +232,15 @@ impl Repeats {
         }
         self.shortened += new;
         counters.dedup_window_shortened.add(new);
+    }
+}
+
+impl Whose {
+    fn of(stream: &str, output: &str) -> Self {
+        Self {
+            stream: stream.to_owned(),
+            output: (output != DEFAULT_CURSOR).then(|| output.to_owned()),
+        }
     }
 }
 
@@ -231,32 +261,34 @@ impl CursorGuard for DeliveredIds {
         let mut entries = std::mem::take(&mut *lock(&self.queue));
         if !entries.is_empty() {
             let outcome = stored.ids.append(entries.make_contiguous());
-            stored.report(&self.stream, outcome);
+            stored.report(&self.whose, outcome);
         }
     }
 
     fn sync(&self) {
         let outcome = self.sync.sync();
         if outcome.is_err() {
-            lock(&self.store).report(&self.stream, outcome);
+            lock(&self.store).report(&self.whose, outcome);
         }
     }
 }
 
 impl Stored {
     /// One line when it begins to fail, and one when it works again.
-    fn report(&mut self, stream: &str, outcome: Result<(), IdStoreError>) {
+    fn report(&mut self, whose: &Whose, outcome: Result<(), IdStoreError>) {
+        let Whose { stream, output } = whose;
         let failed_before = std::mem::replace(&mut self.failing, outcome.is_err());
         match outcome {
-            Ok(()) if failed_before => info!(stream, "ids are kept on disk again"),
-            Err(error) if !failed_before => warn!(stream, %error, "ids are not kept on disk"),
+            Ok(()) if failed_before => info!(stream, output, "ids are kept on disk again"),
+            Err(error) if !failed_before => warn!(stream, output, %error, "ids are not kept on disk"),
             Ok(()) | Err(_) => {}
         }
     }
 }
 
 /// A line only if there is something to tell.
-fn report_found(stream: &str, found: Found) {
+fn report_found(whose: &Whose, found: Found) {
+    let Whose { stream, output } = whose;
     let Found {
         kept,
         not_delivered,
@@ -267,15 +299,15 @@ fn report_found(stream: &str, found: Found) {
     if damaged > 0 {
         warn!(
             stream,
-            kept, damaged, "some ids of delivered hits cannot be read: copies of theirs may be forwarded"
+            output, kept, damaged, "some ids of delivered hits cannot be read: copies of theirs may be forwarded"
         );
     }
     if kept > 0 {
-        info!(stream, kept, "remembers hits that were delivered before");
+        info!(stream, output, kept, "remembers hits that were delivered before");
     }
     debug!(
         stream,
-        kept, not_delivered, too_old, damaged, torn_bytes, "read the ids of delivered hits"
+        output, kept, not_delivered, too_old, damaged, torn_bytes, "read the ids of delivered hits"
     );
 }
 

@@ -142,3 +142,8 @@ pub const ADMIN_LISTEN: AdminListen = AdminListen::Tcp(SocketAddr::new(IpAddr::V
 
 /// Starts, stops, waits and faults; nothing for each hit.
 pub const LOG_FILTER: &str = "info";
+
+/// When the hit of a test comes, in milliseconds since the Unix epoch, unless it says so: in 2100, so that no time in a hit lies after it.
+pub const TEST_RECEIVED: u64 = 4_102_444_800_000;
+/// Up to the end of the year 9999.
+pub const TEST_TIMES: RangeInclusive<u64> = 0..=253_402_300_799_999;

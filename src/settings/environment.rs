@@ -105,6 +105,12 @@ fn path_of(rest: &str, file: &Map<String, Value>) -> Result<Vec<String>, (String
                 format!("{head} is one value and has no keys of its own"),
             ));
         }
+        (Shape::Sections, _) => {
+            return Err((
+                dotted.clone(),
+                format!("{head} is a list of sections; write it into the file"),
+            ));
+        }
         (Shape::Section | Shape::Kafka, None) => return section(format!("{}__KEY", head.to_ascii_uppercase())),
         (Shape::Named, None) => return section(format!("{}__NAME__KEY", head.to_ascii_uppercase())),
         (Shape::Section, Some(key)) if is_subsection(head, key) => {

@@ -7,6 +7,9 @@ use std::fmt;
 
 use super::source::Origin;
 
+/// A line that is longer, in characters, is not shown: the place is told in words too.
+const MOST_EXCERPT: usize = 200;
+
 /// One thing that is wrong. `Display` is one line: key, value, environment variable if it came from one, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -14,6 +17,8 @@ pub struct Fault {
     shown: Option<String>,
     origin: Origin,
     problem: String,
+    /// Lines that show the place within the value.
+    excerpt: Vec<String>,
 }
 
 impl Fault {
@@ -130,7 +135,21 @@ impl Report {
     /// Adds a fault; `shown` is the value as it may be printed. The same fault found twice (as for a default that several streams
     /// share) stands once.
     pub(super) fn fault(&mut self, place: &Place, shown: Option<String>, problem: impl Into<String>) -> Reported {
+        self.fault_within(place, shown, problem, "")
+    }
+
+    /// The same for a fault within a value: the lines of `excerpt` show where.
+    pub(super) fn fault_within(
+        &mut self,
+        place: &Place,
+        shown: Option<String>,
+        problem: impl Into<String>,
+        excerpt: &str,
+    ) -> Reported {
+        let is_short = excerpt.lines().all(|line| line.chars().count() <= MOST_EXCERPT);
+        let excerpt = excerpt.lines().filter(|_| is_short);
         let fault = Fault {
+            excerpt: excerpt.map(|line| one_line(&line.replace('\t', " "))).collect(),
             key: place.key.clone(),
             shown,
             origin: place.origin.clone(),
@@ -167,8 +186,13 @@ impl Report {
     }
 }
 
+/// Each fault, and below it the place within its value where that helps.
 fn lines(faults: &[Fault]) -> String {
-    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    let lines = |fault: &Fault| {
+        let excerpt = fault.excerpt.iter().map(|line| format!("    {line}"));
+        std::iter::once(fault.to_string()).chain(excerpt).collect::<Vec<_>>()
+    };
+    faults.iter().flat_map(lines).collect::<Vec<_>>().join("\n")
 }
 
 /// Keys come from outside too, and stand in texts: what would break a line, or steer a terminal, is escaped.

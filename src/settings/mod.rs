@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | read | `source`, `environment` | a file (TOML, YAML, JSON) and `LIVESTREAMD__SECTION__KEY` become one tree |
 //! | walk | `tree`, `suggest`, `fault` | keys are taken out by type; what is wrong or unknown is collected |
-//! | make | `resolve`, `credentials`, `streams`, `proxy`, `tls`, `admin`, `kafka_properties`, `kafka_files`, `address`, `topic`, `log_filter` | the rules of each section |
+//! | make | `resolve`, `credentials`, `streams`, `proxy`, `tls`, `admin`, `kafka_properties`, `kafka_files`, `address`, `outputs`, `shape`, `trials`, `topic`, `log_filter` | the rules of each section |
 //! | | [`defaults`] | what holds when a key is not set, with the reason |
 //! | use | [`resolved`], [`secret`], [`summary()`] | what the daemon gets, how it reads a secret, what `check` shows |
 //! | reload | [`changes`] | what differs between two settings, and what that asks for |
@@ -22,10 +22,12 @@ mod fault;
 mod kafka_files;
 mod kafka_properties;
 mod log_filter;
+mod outputs;
 pub mod proxy;
 mod resolve;
 pub mod resolved;
 pub mod secret;
+mod shape;
 mod source;
 mod streams;
 mod suggest;
@@ -35,6 +37,7 @@ mod tests;
 pub(crate) mod tls;
 mod topic;
 mod tree;
+mod trials;
 
 use std::path::Path;
 

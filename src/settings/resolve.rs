@@ -12,15 +12,18 @@ use super::defaults;
 use super::fault::{Report, Reported};
 use super::kafka_properties;
 use super::log_filter::log_filter;
+use super::outputs::OutputKeys;
 use super::proxy::{self, ProxyVariables};
 use super::resolved::{
     AdminSettings, DedupMode, DedupSettings, JournalSettings, KafkaSettings, LogFormat, LogSettings,
     QuarantineSettings, Settings, StreamSettings,
 };
 use super::secret;
-use super::streams::{self, Output, Upstream};
+use super::shape::ShapeKeys;
+use super::streams::{self, Upstream};
 use super::tls;
 use super::tree::{Found, Section};
+use super::trials;
 
 /// What a configuration refers to and does not hold.
 pub(super) struct Surroundings {
@@ -92,13 +95,17 @@ fn settings(root: &mut Section<'_>, around: &Surroundings) -> Result<Settings, R
             tls::take(section, around),
         )
     });
-    let (kafka, output) = root.section("kafka", |section| (kafka(section, around), Output::take(section)));
+    let shape = root.section("shape", |section| ShapeKeys::take(section, around));
+    let (kafka, output) = root.section("kafka", |section| {
+        (kafka(section, around), OutputKeys::take_with(section, shape))
+    });
     let journal = root.section("journal", journal);
     let quarantine = root.section("quarantine", quarantine);
     let dedup = root.section("dedup", dedup);
     let admin = root.section("admin", |section| admin::take(section, around));
     let log = root.section("log", log);
-    let streams = streams::take(root, &credentials, &upstream, &output);
+    let streams = streams::take(root, &credentials, &upstream, &output, around);
+    let tests = trials::take(root, &streams);
     let journal = holds_a_record(journal, &streams, root.report);
     let quarantine = holds_a_record(quarantine, &streams, root.report);
     if let Ok(streams) = &streams {
@@ -119,6 +126,7 @@ fn settings(root: &mut Section<'_>, around: &Surroundings) -> Result<Settings, R
         admin: admin?,
         log: log?,
         streams: streams?,
+        tests: tests?,
     })
 }
 

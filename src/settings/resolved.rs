@@ -14,6 +14,11 @@ use url::Url;
 
 use super::proxy::ProxySettings;
 use super::tls::TlsSettings;
+pub use crate::shape::output::{
+    DEFAULT_OUTPUT, MessageKey, MessageTime, Output, OutputSettings, ShapeSettings, Topics,
+};
+use crate::shape::template::Names;
+use crate::shape::trial::{Difference, Trial};
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -40,6 +45,49 @@ pub struct Settings {
     pub log: LogSettings,
     /// One for each `[streams.NAME]`, in the order of their names; never empty.
     pub streams: Vec<StreamSettings>,
+    /// One for each `[[tests]]`, in their order. The daemon has no use for them.
+    pub tests: Vec<TestSettings>,
+}
+
+/// A test of the configuration itself (`[[tests]]`).
+#[derive(Clone)]
+pub struct TestSettings {
+    /// Its place among the others, from 1 on.
+    pub number: usize,
+    /// What it says of the configuration.
+    pub name: String,
+    /// The stream whose hits are meant.
+    pub stream: String,
+    /// Its report suite.
+    pub report_suite: String,
+    /// The output of that stream.
+    pub output: Arc<Output>,
+    /// The hit, and what is expected of it.
+    pub trial: Trial,
+}
+
+impl TestSettings {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// All that is otherwise than expected.
+    pub fn run(&self) -> Result<(), Vec<Difference>> {
+        let names = Names {
+            stream: &self.stream,
+            report_suite: &self.report_suite,
+        };
+        self.trial.run(&self.output, names)
+    }
+}
+
+/// Without the hit.
+impl fmt::Debug for TestSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestSettings")
+            .field("number", &self.number)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One stream: a report suite's Live Stream, and where its hits go.
@@ -73,12 +121,8 @@ pub struct StreamSettings {
     pub smoothing: Option<Smoothing>,
     /// Hosts, and their subdomains, that may be sent the token after a redirect. The host of `url` always may.
     pub trusted_hosts: Vec<String>,
-    /// The Kafka topic, template filled in.
-    pub topic: String,
-    /// The topic for what is not a hit, template filled in.
-    pub dead_letter_topic: String,
-    /// What the message key is made of.
-    pub key: MessageKey,
+    /// What becomes of its hits: that of the stream itself ([`DEFAULT_OUTPUT`]) first, then the further ones in the order of their names.
+    pub outputs: Vec<Arc<Output>>,
 }
 
 /// Server-side smoothing.
@@ -86,19 +130,6 @@ pub struct StreamSettings {
 pub struct Smoothing {
     /// `smoothingBucketSize` in seconds, 1 to 7200; absent means the service's own default.
     pub bucket_seconds: Option<u16>,
-}
-
-/// What the key of a Kafka message is made of (`key`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageKey {
-    /// `visIdHigh_visIdLow`: keeps a visitor's hits in one partition, and so in order.
-    Visitor,
-    /// `hitIdHigh_hitIdLow`.
-    Hit,
-    /// The report suite.
-    ReportSuite,
-    /// No key.
-    None,
 }
 
 /// Where access tokens come from (`[credentials.NAME]`).
@@ -155,6 +186,17 @@ pub struct KafkaSettings {
     pub property_files: BTreeMap<String, PathBuf>,
     /// Hashes of what the files held that other properties name, for those that librdkafka reads once.
     pub contents: BTreeMap<String, [u8; 32]>,
+}
+
+impl StreamSettings {
+    /// The topics that are written to, as far as they are known without a hit.
+    pub fn topics(&self) -> impl Iterator<Item = &str> {
+        self.outputs.iter().map(|output| output.settings()).flat_map(|output| {
+            let incomplete = output.shape.incomplete_topic.as_deref();
+            let others = [Some(output.dead_letter_topic.as_str()), incomplete];
+            output.topic.known().into_iter().chain(others.into_iter().flatten())
+        })
+    }
 }
 
 impl KafkaSettings {

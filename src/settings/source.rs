@@ -83,25 +83,35 @@ pub(super) enum Shape {
     Named,
     /// `[kafka]`: a section of keys, and tables whose keys are librdkafka's.
     Kafka,
+    /// A list of sections; in a file only.
+    Sections,
 }
 
 /// Every top-level key.
-const TOP: [(&str, Shape); 11] = [
+const TOP: [(&str, Shape); 13] = [
     ("state_dir", Shape::Value),
     ("shutdown_timeout", Shape::Value),
     ("credentials", Shape::Named),
     ("upstream", Shape::Section),
     ("kafka", Shape::Kafka),
+    ("shape", Shape::Section),
     ("journal", Shape::Section),
     ("quarantine", Shape::Section),
     ("dedup", Shape::Section),
     ("admin", Shape::Section),
     ("log", Shape::Section),
     ("streams", Shape::Named),
+    ("tests", Shape::Sections),
 ];
 
 /// Sections in a section: (where it stands, its key).
-const SUBSECTIONS: [(&str, &str); 1] = [("upstream", "tls")];
+const SUBSECTIONS: [(&str, &str); 5] = [
+    ("upstream", "tls"),
+    ("shape", "drop_if"),
+    ("shape", "keep_if"),
+    ("shape", "headers"),
+    ("shape", "privacy"),
+];
 
 /// Whether `key` is a section of keys in the section `head`.
 pub(super) fn is_subsection(head: &str, key: &str) -> bool {
@@ -213,7 +223,8 @@ fn prune(tree: Map<String, Value>, report: &mut Report) -> Map<String, Value> {
                 report.fault(&place, None, unknown_key(&key, top_keys()));
                 continue;
             }
-            Some(Shape::Value) => value,
+            // What is in a list of sections is looked at where they are read: the environment adds nothing to it.
+            Some(Shape::Value | Shape::Sections) => value,
             Some(Shape::Section) => match table(&place, value, report) {
                 Some(section) => with_subsections(&key, section, report).into(),
                 None => continue,

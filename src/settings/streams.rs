@@ -10,10 +10,12 @@ use super::address;
 use super::credentials::Credentials;
 use super::defaults;
 use super::fault::{Place, Report, Reported};
+use super::outputs::{self, OutputKeys, Owner};
 use super::proxy;
-use super::resolved::{Credential, MessageKey, Smoothing, StreamSettings};
-use super::topic;
-use super::tree::{Found, Maybe, Section};
+use super::resolve::Surroundings;
+use super::resolved::{Credential, Smoothing, StreamSettings};
+use super::tree::{Found, Maybe, Section, or, over, value_or};
+use crate::shape::output::DEFAULT_OUTPUT;
 
 /// The keys of `[upstream]`, each of which a stream may set again.
 pub(super) struct Upstream {
@@ -68,48 +70,14 @@ impl Upstream {
     }
 }
 
-/// The keys of `[kafka]` that a stream may set again.
-pub(super) struct Output {
-    topic: Maybe<String>,
-    dead_letter_topic: Maybe<String>,
-    key: Maybe<MessageKey>,
-}
-
-impl Output {
-    /// Takes them out of `[kafka]` or `[streams.NAME]`.
-    pub(super) fn take(section: &mut Section<'_>) -> Self {
-        Self {
-            topic: section.text("topic"),
-            dead_letter_topic: section.text("dead_letter_topic"),
-            key: section.choice(
-                "key",
-                &[
-                    ("visitor", MessageKey::Visitor),
-                    ("hit", MessageKey::Hit),
-                    ("report_suite", MessageKey::ReportSuite),
-                    ("none", MessageKey::None),
-                ],
-            ),
-        }
-    }
-
-    fn over(self, shared: &Self) -> Self {
-        Self {
-            topic: over(self.topic, &shared.topic),
-            dead_letter_topic: over(self.dead_letter_topic, &shared.dead_letter_topic),
-            key: over(self.key, &shared.key),
-        }
-    }
-}
-
 /// One stream as far as it could be made: what it has in common with others can be looked at even when something else in it is faulty.
 pub(super) struct Draft {
     name: String,
     url: Result<Found<Url>, Reported>,
     /// Of a URL that is faulty too, if it is one at all.
     canonical: Option<String>,
-    topic: Result<Found<String>, Reported>,
-    dead_letter_topic: Result<Found<String>, Reported>,
+    /// That of the stream itself first.
+    outputs: Vec<outputs::Draft>,
     smooths: bool,
     made: Result<StreamSettings, Reported>,
 }
@@ -119,11 +87,12 @@ pub(super) fn take(
     root: &mut Section<'_>,
     credentials: &Credentials,
     upstream: &Upstream,
-    output: &Output,
+    output: &OutputKeys,
+    around: &Surroundings,
 ) -> Result<Vec<StreamSettings>, Reported> {
     let drafts: Vec<Draft> = root
         .named("streams", |name, section| {
-            draft(name, section, credentials, upstream, output)
+            draft(name, section, credentials, upstream, output, around)
         })
         .into_values()
         .collect();
@@ -147,7 +116,8 @@ fn draft(
     section: &mut Section<'_>,
     credentials: &Credentials,
     upstream: &Upstream,
-    output: &Output,
+    output: &OutputKeys,
+    around: &Surroundings,
 ) -> Draft {
     let mut canonical = None;
     let url = section.parsed("url", "text in quotes", |text| {
@@ -168,31 +138,21 @@ fn draft(
     let own = Upstream::take(section);
     let own_bucket = matches!(own.smoothing_bucket_size, Ok(Some(_)));
     let upstream = own.over(upstream);
-    let output = Output::take(section).over(output);
+    let output = OutputKeys::take(section, around).over(output);
 
     let report_suite = report_suite.map(|found| found.map_or_else(|| name.to_owned(), |found| found.value));
-    let mut topic_of = |template: Maybe<String>, key: &str, default: &str| {
-        let template = or(template, section.absent(key), default.to_owned())?;
-        let name = topic::fill(
-            &template.value,
-            name,
-            report_suite.as_deref().map_err(|reported| *reported)?,
-        );
-        match name {
-            Ok(value) => Ok(Found {
-                value,
-                place: template.place,
-                shown: template.shown,
-            }),
-            Err(problem) => Err(template.fault(section.report, problem)),
-        }
+    let owner = match &report_suite {
+        Ok(report_suite) => Ok(Owner {
+            stream: name,
+            report_suite,
+        }),
+        Err(reported) => Err(*reported),
     };
-    let topic = topic_of(output.topic, "topic", defaults::TOPIC);
-    let dead_letter_topic = topic_of(
-        output.dead_letter_topic,
-        "dead_letter_topic",
-        defaults::DEAD_LETTER_TOPIC,
-    );
+    let further = section.named("outputs", |name, section| {
+        OutputKeys::take(section, around).make_further(name, &output, owner, section)
+    });
+    let mut outputs = vec![output.make(DEFAULT_OUTPUT, owner, section)];
+    outputs.extend(further.into_values());
     let smooths = matches!(&upstream.smoothing, Ok(Some(found)) if found.value);
 
     let credential = credential(upstream.credentials, name, credentials, section);
@@ -229,17 +189,17 @@ fn draft(
                 upstream.trusted_hosts,
                 defaults::TRUSTED_HOSTS.map(str::to_owned).to_vec(),
             )?,
-            topic: topic.as_ref().map_err(|reported| *reported)?.value.clone(),
-            dead_letter_topic: dead_letter_topic.as_ref().map_err(|reported| *reported)?.value.clone(),
-            key: value_or(output.key, MessageKey::Visitor)?,
+            outputs: outputs
+                .iter()
+                .map(|output| output.made.clone())
+                .collect::<Result<_, _>>()?,
         })
     })();
     Draft {
         name: name.to_owned(),
         url,
         canonical,
-        topic,
-        dead_letter_topic,
+        outputs,
         smooths,
         made,
     }
@@ -403,13 +363,16 @@ fn one_url_each(drafts: &[Draft], report: &mut Report) -> Result<(), Reported> {
 
 /// A topic of hits holds hits only.
 fn dead_letters_apart(drafts: &[Draft], report: &mut Report) -> Result<(), Reported> {
-    let mut outcome = Ok(());
-    for draft in drafts {
-        let Ok(dead) = &draft.dead_letter_topic else { continue };
-        let taker = drafts
+    let outputs = || {
+        drafts
             .iter()
-            .find(|other| other.topic.as_ref().is_ok_and(|topic| topic.value == dead.value));
-        if let Some(taker) = taker {
+            .flat_map(|draft| draft.outputs.iter().map(move |output| (draft, output)))
+    };
+    let mut outcome = Ok(());
+    for (draft, output) in outputs() {
+        let Ok(dead) = &output.dead_letter_topic else { continue };
+        let takes = |output: &outputs::Draft| output.topic.as_ref().is_ok_and(|topic| topic.value.may_be(&dead.value));
+        if let Some((taker, _)) = outputs().find(|(_, output)| takes(output)) {
             let problem = format!(
                 "gives {} for stream {}, which is the topic of stream {}; choose another",
                 dead.value, draft.name, taker.name
@@ -431,29 +394,6 @@ fn bucket_is_used(drafts: &[Draft], upstream: &Upstream, report: &mut Report) ->
     }
 }
 
-fn over<T: Clone>(own: Maybe<T>, shared: &Maybe<T>) -> Maybe<T> {
-    match own {
-        Ok(None) => shared.clone(),
-        own => own,
-    }
-}
-
-fn or<T>(found: Maybe<T>, place: Place, default: T) -> Result<Found<T>, Reported> {
-    Ok(found?.unwrap_or(Found {
-        place,
-        shown: None,
-        value: default,
-    }))
-}
-
-fn value_or<T>(found: Maybe<T>, default: T) -> Result<T, Reported> {
-    Ok(found?.map_or(default, |found| found.value))
-}
-
 fn bytes(found: Option<Found<u64>>) -> Option<Found<usize>> {
-    found.map(|found| Found {
-        place: found.place,
-        shown: found.shown,
-        value: usize::try_from(found.value).unwrap_or(usize::MAX),
-    })
+    found.map(|found| found.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)))
 }

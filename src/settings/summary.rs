@@ -8,9 +8,12 @@ use bytesize::ByteSize;
 
 use super::proxy::{self, Shown};
 use super::resolved::{
-    AdminListen, AdminSettings, DedupMode, Grant, LogFormat, MessageKey, SecretSource, Settings, StreamSettings,
+    AdminListen, AdminSettings, DEFAULT_OUTPUT, DedupMode, Grant, LogFormat, MessageTime, OutputSettings, SecretSource,
+    Settings, ShapeSettings, StreamSettings, Topics,
 };
 use super::tls::{ClientFiles, TlsSettings};
+use crate::shape::privacy::Action;
+use crate::shape::{Fields, Filter};
 
 /// The settings for a person to read, several lines, each ended.
 pub fn summary(settings: &Settings) -> String {
@@ -124,17 +127,10 @@ fn write_stream(out: &mut String, stream: &StreamSettings) -> fmt::Result {
         }
         Grant::Token { token, .. } => writeln!(out, "access token {}", place(token))?,
     }
-    let key = match stream.key {
-        MessageKey::Visitor => "visitor",
-        MessageKey::Hit => "hit",
-        MessageKey::ReportSuite => "report_suite",
-        MessageKey::None => "none",
-    };
-    writeln!(
-        out,
-        "  topic       {}, key {key}, dead letters to {}",
-        stream.topic, stream.dead_letter_topic
-    )?;
+    stream
+        .outputs
+        .iter()
+        .try_for_each(|output| write_output(out, output.settings()))?;
     write!(
         out,
         "  connections {} of {}",
@@ -158,6 +154,78 @@ fn write_stream(out: &mut String, stream: &StreamSettings) -> fmt::Result {
     )?;
     writeln!(out, "  records     up to {}", size(stream.max_record_bytes as u64))?;
     writeln!(out, "  trusts      {}", stream.trusted_hosts.join(", "))
+}
+
+fn write_output(out: &mut String, output: &OutputSettings) -> fmt::Result {
+    if output.name != DEFAULT_OUTPUT {
+        writeln!(out, "  output      {}", output.name)?;
+    }
+    write!(out, "  topic       {}, key {}", output.topic, output.key)?;
+    if output.timestamp != MessageTime::Received {
+        write!(out, ", timestamp {}", output.timestamp.name())?;
+    }
+    writeln!(out, ", dead letters to {}", output.dead_letter_topic)?;
+    if let Topics::ByHit { allowed, fallback, .. } = &output.topic {
+        writeln!(out, "    allowed   {}, all else to {fallback}", joined(allowed))?;
+    }
+    write_shape(out, &output.shape)
+}
+
+fn write_shape(out: &mut String, shape: &ShapeSettings) -> fmt::Result {
+    let ShapeSettings {
+        filters,
+        required,
+        incomplete_topic,
+        privacy,
+        fields,
+        headers,
+    } = shape;
+    for (name, filter) in filters {
+        let (what, condition) = match filter {
+            Filter::DropIf(condition) => ("drops", condition),
+            Filter::KeepIf(condition) => ("keeps only", condition),
+        };
+        writeln!(out, "    filter    {name} {what}: {}", on_one_line(condition.text()))?;
+    }
+    if !required.is_empty() {
+        let otherwise = match incomplete_topic {
+            Some(topic) => format!("go to {topic}"),
+            None => "are dropped".to_owned(),
+        };
+        writeln!(out, "    required  {}; hits without {otherwise}", joined(required))?;
+    }
+    for (pointer, action) in privacy {
+        let what = match action {
+            Action::Remove => "removed".to_owned(),
+            Action::Hash(key) => format!("hashed with the key {}", key.id()),
+            Action::Mask { leaves } => format!("masked but for {leaves} characters"),
+            Action::TruncateIp => "made coarser".to_owned(),
+        };
+        writeln!(out, "    privacy   {pointer} {what}")?;
+    }
+    match fields {
+        Fields::All => {}
+        Fields::Keep(pointers) => writeln!(out, "    fields    only {}", joined(pointers))?,
+        Fields::Drop(pointers) => writeln!(out, "    fields    all but {}", joined(pointers))?,
+    }
+    for (name, template) in headers {
+        writeln!(out, "    header    {name}: {}", on_one_line(&template.to_string()))?;
+    }
+    Ok(())
+}
+
+fn joined(items: &[impl fmt::Display]) -> String {
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    on_one_line(&items.join(", "))
+}
+
+/// Expressions may have several lines.
+fn on_one_line(text: &str) -> String {
+    text.split(char::is_control)
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn place(source: &SecretSource) -> String {

@@ -63,7 +63,7 @@ impl<'r> Section<'r> {
 
     /// The section under `key`, empty if it is absent.
     pub(super) fn section<T>(&mut self, key: &'static str, take: impl FnOnce(&mut Section<'_>) -> T) -> T {
-        let table = self.table(key);
+        let table = self.table_or_none(key);
         Section::read(self.path_of(key), table, self.report, take)
     }
 
@@ -73,11 +73,13 @@ impl<'r> Section<'r> {
         key: &'static str,
         mut take: impl FnMut(&str, &mut Section<'_>) -> T,
     ) -> BTreeMap<String, T> {
-        let sections: BTreeMap<String, Value> = self.table(key).into_iter().collect();
+        let sections: BTreeMap<String, Value> = self.table_or_none(key).into_iter().collect();
         let mut taken = BTreeMap::new();
         for (name, value) in sections {
             let path = format!("{}.{name}", self.path_of(key));
-            let table = into_table(value);
+            let Ok(table) = self.table_in(&place_of(path.clone(), &value), value) else {
+                continue;
+            };
             if !is_name(&name) {
                 let place = Place {
                     key: path.clone(),
@@ -92,12 +94,95 @@ impl<'r> Section<'r> {
         taken
     }
 
+    /// Each section of the list under `key` with its number, from 1 on.
+    pub(super) fn sections<T>(
+        &mut self,
+        key: &'static str,
+        mut take: impl FnMut(usize, &mut Section<'_>) -> T,
+    ) -> Result<Vec<T>, Reported> {
+        self.asked.push(key);
+        let path = self.path_of(key);
+        let Some(value) = self.entries.remove(key) else {
+            return Ok(Vec::new());
+        };
+        if matches!(value.kind, ValueKind::Nil) {
+            return Ok(Vec::new());
+        }
+        let noun = noun(&value.kind);
+        let ValueKind::Array(items) = value.kind else {
+            let problem = format!("{noun} stands where a list of sections belongs, each under [[{path}]]");
+            return Err(self.report.fault(&Place::file(path), None, problem));
+        };
+        let mut taken = Vec::new();
+        for (at, item) in items.into_iter().enumerate() {
+            let path = format!("{path}.{}", at + 1);
+            let table = self.table_in(&Place::file(path.as_str()), item);
+            taken.push(table.map(|table| Section::read(path, table, self.report, |section| take(at + 1, section))));
+        }
+        taken.into_iter().collect()
+    }
+
     /// What stands under `key`, whose keys are not ours, in the order of the keys.
     pub(super) fn foreign(&mut self, key: &'static str) -> Vec<(String, Place, Value)> {
         let path = self.path_of(key);
-        let table: BTreeMap<String, Value> = self.table(key).into_iter().collect();
+        let table: BTreeMap<String, Value> = self.table_or_none(key).into_iter().collect();
         let found = |(name, value): (String, Value)| (name.clone(), place_of(format!("{path}.{name}"), &value), value);
         table.into_iter().map(found).collect()
+    }
+
+    /// A table whose keys are the operator's, in the order of the keys, each made something of by `make`.
+    pub(super) fn entries_of<T>(
+        &mut self,
+        key: &'static str,
+        make: impl Fn(&str, &Place, &ValueKind, &mut Report) -> Result<T, Reported>,
+    ) -> Maybe<Vec<(String, T)>> {
+        let Some(found) = self.table(key)? else {
+            return Ok(None);
+        };
+        let (path, mut taken) = (self.path_of(key), Vec::new());
+        let entries: BTreeMap<String, Value> = found.value.into_iter().collect();
+        for (name, value) in entries {
+            let place = place_of(format!("{path}.{name}"), &value);
+            taken.push(make(&name, &place, &value.kind, self.report).map(|value| (name, value)));
+        }
+        Ok(Some(Found {
+            place: found.place,
+            shown: None,
+            value: taken.into_iter().collect::<Result<_, _>>()?,
+        }))
+    }
+
+    /// The table under `key`, if there is one, or the fault that something else stands there.
+    fn table(&mut self, key: &'static str) -> Maybe<Map<String, Value>> {
+        self.asked.push(key);
+        let Some(value) = self.entries.remove(key) else {
+            return Ok(None);
+        };
+        let place = place_of(self.path_of(key), &value);
+        let table = self.table_in(&place, value)?;
+        Ok(Some(Found {
+            place,
+            shown: None,
+            value: table,
+        }))
+    }
+
+    /// The same; an empty one if there is none.
+    fn table_or_none(&mut self, key: &'static str) -> Map<String, Value> {
+        let table = self.table(key).ok().flatten();
+        table.map_or_else(Map::new, |found| found.value)
+    }
+
+    /// The table that a value is; nothing counts as an empty one.
+    fn table_in(&mut self, place: &Place, value: Value) -> Result<Map<String, Value>, Reported> {
+        if let ValueKind::Table(table) = value.kind {
+            return Ok(table);
+        }
+        if matches!(value.kind, ValueKind::Nil) {
+            return Ok(Map::new());
+        }
+        let problem = format!("{} stands where the section [{}] belongs", noun(&value.kind), place.key);
+        Err(self.report.fault(place, None, problem))
     }
 
     /// Reports a key that belongs elsewhere, if it is there.
@@ -121,6 +206,17 @@ impl<'r> Section<'r> {
     /// Text: not empty, without control characters, without white space around it.
     pub(super) fn text(&mut self, key: &'static str) -> Maybe<String> {
         self.parsed(key, "text in quotes", |text| Ok(text.to_owned()))
+    }
+
+    /// Text as it stands, whatever is in it; it is in no message.
+    pub(super) fn verbatim(&mut self, key: &'static str) -> Maybe<String> {
+        self.found(key, false, |value| {
+            let noun = noun(&value.kind);
+            let ValueKind::String(text) = value.kind else {
+                return Err(format!("{noun} stands where text in quotes belongs"));
+            };
+            Ok(text)
+        })
     }
 
     /// Text that `parse` makes something of; its error completes "KEY = VALUE: ".
@@ -290,11 +386,6 @@ impl<'r> Section<'r> {
         }
     }
 
-    fn table(&mut self, key: &'static str) -> Map<String, Value> {
-        self.asked.push(key);
-        self.entries.remove(key).map(into_table).unwrap_or_default()
-    }
-
     fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() {
             key.to_owned()
@@ -313,10 +404,41 @@ impl<'r> Section<'r> {
 }
 
 impl<T> Found<T> {
+    /// The same place, and what `make` makes of the value.
+    pub(super) fn map<U>(self, make: impl FnOnce(T) -> U) -> Found<U> {
+        Found {
+            place: self.place,
+            shown: self.shown,
+            value: make(self.value),
+        }
+    }
+
     /// Reports what is wrong with this value.
     pub(super) fn fault(&self, report: &mut Report, problem: impl Into<String>) -> Reported {
         report.fault(&self.place, self.shown.clone(), problem)
     }
+}
+
+/// What is set here, else there.
+pub(super) fn over<T: Clone>(own: Maybe<T>, shared: &Maybe<T>) -> Maybe<T> {
+    match own {
+        Ok(None) => shared.clone(),
+        own => own,
+    }
+}
+
+/// What is set, else the default, which stands at `place`.
+pub(super) fn or<T>(found: Maybe<T>, place: Place, default: T) -> Result<Found<T>, Reported> {
+    Ok(found?.unwrap_or(Found {
+        place,
+        shown: None,
+        value: default,
+    }))
+}
+
+/// The value that is set, else the default.
+pub(super) fn value_or<T>(found: Maybe<T>, default: T) -> Result<T, Reported> {
+    Ok(found?.map_or(default, |found| found.value))
 }
 
 /// What to say of a key that we do not know.
@@ -361,7 +483,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// The names that an operator may give to streams and credentials.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name
             .bytes()
@@ -453,13 +575,4 @@ fn origin_of_all(table: &Map<String, Value>) -> Origin {
         .into_iter()
         .min()
         .map_or(Origin::File, |variable| Origin::Variable(variable.to_owned()))
-}
-
-/// The layers are pruned before they are merged, so that nothing but a table stands where a section belongs.
-fn into_table(value: Value) -> Map<String, Value> {
-    if let ValueKind::Table(table) = value.kind {
-        table
-    } else {
-        Map::new()
-    }
 }

@@ -52,7 +52,7 @@ fn the_page_names_every_field_of_the_example() {
     assert!(keys.len() > 100, "{keys:?}");
     for key in keys
         .iter()
-        .filter(|key| !["streaming", "503", "reset", "damaged", "gap_s"].contains(&key.as_str()))
+        .filter(|key| !["streaming", "503", "reset", "damaged", "gap_s", "bots"].contains(&key.as_str()))
     {
         assert!(tables.contains(&format!("| `{key}` |")), "{key} is not described");
     }
@@ -288,6 +288,22 @@ fn example() -> Daemon {
             sync_lag_seconds: 0.02,
             faults: [(text("damaged"), 1)].into(),
         },
+        outputs: vec![Output {
+            name: text("default"),
+            topic: text("livestream.web"),
+            delivery: Delivery {
+                last_seconds: Some(3.2),
+                ..Delivery::default()
+            },
+            backlog_bytes: 120_000,
+            delivered: 999_920,
+            delivery_failures: 0,
+            rewinds: 0,
+            duplicates: 12,
+            filtered: [(text("bots"), 7_000)].into(),
+            incomplete: 0,
+            delivery_latency: histogram(),
+        }],
         counts: crate::telemetry::counters::StreamSnapshot {
             connects: 3,
             hits: 1_000_000,

@@ -70,6 +70,10 @@ pub struct Stream {
     pub delivery: Delivery,
     /// Its journal.
     pub journal: Journal,
+    /// What becomes of its hits: the output that every stream has, `default`, then further ones. What stands beside this list and is of one output is of `default`,
+    /// but `delivery`, which is of the one that fares worst.
+    #[serde(default)]
+    pub outputs: Vec<Output>,
     /// Counted since the daemon started.
     pub counts: StreamSnapshot,
     /// How attempts to connect went since then: `streaming`, or the name of the answer in docs/answers.md.
@@ -257,6 +261,33 @@ pub struct Delivery {
     /// How long ago Kafka last acknowledged a record, in this run of the daemon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seconds: Option<f64>,
+}
+
+/// One output of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Output {
+    /// Its name.
+    pub name: String,
+    /// The topic for its hits, or the template of it.
+    pub topic: String,
+    /// How Kafka takes its records.
+    pub delivery: Delivery,
+    /// What is not delivered to it yet, in bytes.
+    pub backlog_bytes: u64,
+    /// Records that Kafka has for it, since the daemon started. As all counts here.
+    pub delivered: u64,
+    /// Delivery reports that told of a failure.
+    pub delivery_failures: u64,
+    /// Times that it went back to its cursor.
+    pub rewinds: u64,
+    /// Hits that were left out or marked because a copy stood before them.
+    pub duplicates: u64,
+    /// Hits that a filter has held back, by its name.
+    pub filtered: BTreeMap<String, u64>,
+    /// Hits without a field that `shape.required` names.
+    pub incomplete: u64,
+    /// From reading a record to Kafka's acknowledgement, in seconds.
+    pub delivery_latency: Histogram,
 }
 
 /// Whether a journal takes batches.

@@ -393,7 +393,7 @@ async fn a_full_journal_stops_the_reading_and_is_not_taken_for_a_stall() {
     assert!(is_streaming(&world.status.slots[0].state()));
     // Room again: on it goes.
     let read_before = world.status.counters.bytes.get();
-    let mut at = world.journal.cursor(DEFAULT_CURSOR);
+    let mut at = world.journal.cursor(DEFAULT_CURSOR).unwrap();
     for _ in 0..10 {
         let batch = world.journal.next(at).await.unwrap();
         at = batch.end();
@@ -423,7 +423,7 @@ async fn a_stop_with_a_full_journal_closes_the_connection_at_once_and_keeps_what
     assert!(io.write_all(&record()).await.is_err(), "the socket is closed");
     assert!(!driver.is_finished(), "what was read last waits for room");
     let mut read = Vec::new();
-    let mut at = world.journal.cursor(DEFAULT_CURSOR);
+    let mut at = world.journal.cursor(DEFAULT_CURSOR).unwrap();
     while !driver.is_finished() || world.journal.end() > at {
         let batch = world.journal.next(at).await.unwrap();
         read.extend_from_slice(&Bytes::clone(&batch.bytes));

@@ -16,12 +16,12 @@ use crate::kafka::KafkaStatus;
 use crate::lifecycle::gap::OpenGap;
 use crate::lifecycle::{Moment, State, Why};
 use crate::quarantine::Quarantine;
-use crate::settings::Settings;
+use crate::settings::{Output, Settings};
 use crate::status::{self, ConnectionState, DeliveryState, JournalState, LastReload, RateWatch};
 use crate::stream::Stop;
 use crate::telemetry::events::Event;
 use crate::telemetry::status::Ended;
-use crate::telemetry::{Delivery, Shown, SlotStatus, TokenStatus, logs};
+use crate::telemetry::{Delivery, OutputStatus, Shown, SlotStatus, TokenStatus, logs};
 
 /// So many of the latest events are shown.
 const EVENTS: usize = 50;
@@ -160,12 +160,11 @@ impl Survey {
         let measures = &status.measures;
         let counts = status.counters.snapshot();
         let held = journal.status();
-        // What was held up may have gone another way, such as into the quarantine: where nothing waits, nothing is held up.
-        let faring = if held.backlog_bytes == 0 {
-            Delivery::Well
-        } else {
-            status.delivery.now()
-        };
+        let outputs = settings.outputs.iter().map(|output| {
+            let backlog_bytes = journal.backlog_of(output.name()).unwrap_or_default();
+            output_of(output, &status.output_of(output.name()), backlog_bytes, now)
+        });
+        let outputs: Vec<_> = outputs.collect();
         let rates = self.rates.entry(settings.name.clone()).or_default();
         rates.look(now.at.0, counts.records);
         let tally = status.outcomes.tally();
@@ -174,18 +173,14 @@ impl Survey {
         status::Stream {
             name: settings.name.clone(),
             report_suite: settings.report_suite.clone(),
-            topic: settings.topic.clone(),
-            dead_letter_topic: settings.dead_letter_topic.clone(),
+            topic: settings.outputs[0].settings().topic.to_string(),
+            dead_letter_topic: settings.outputs[0].dead_letter_topic().to_owned(),
             connections: (0..)
                 .zip(&status.slots)
                 .map(|(nth, slot)| connection(nth, slot, settings.backfill_horizon, now))
                 .collect(),
-            delivery: status::Delivery {
-                last_seconds: measures
-                    .last_delivery()
-                    .map(|at| seconds(now.instant.saturating_duration_since(at))),
-                ..delivery(&faring, now)
-            },
+            delivery: worst(&outputs),
+            outputs,
             journal: {
                 let journal = journal_of(held, self.around.journal_max_bytes, now);
                 status::Journal {
@@ -307,6 +302,55 @@ fn delivery(delivery: &Delivery, now: &Now) -> status::Delivery {
     }
 }
 
+fn output_of(output: &Output, status: &OutputStatus, backlog_bytes: u64, now: &Now) -> status::Output {
+    // What was held up may have gone another way, such as into the quarantine: where nothing waits, nothing is held up.
+    let faring = if backlog_bytes == 0 {
+        Delivery::Well
+    } else {
+        status.delivery.now()
+    };
+    let (counts, measures) = (status.counters.snapshot(), &status.measures);
+    status::Output {
+        name: output.name().to_owned(),
+        topic: output.settings().topic.to_string(),
+        delivery: status::Delivery {
+            last_seconds: measures
+                .last_delivery()
+                .map(|at| seconds(now.instant.saturating_duration_since(at))),
+            ..delivery(&faring, now)
+        },
+        backlog_bytes,
+        delivered: counts.delivered,
+        delivery_failures: counts.delivery_failures,
+        rewinds: counts.rewinds,
+        duplicates: counts.duplicates,
+        filtered: counts.filtered,
+        incomplete: counts.incomplete,
+        delivery_latency: measures.delivery_latency.snapshot(),
+    }
+}
+
+/// The delivery that has not been well for the longest, which says of which output it is if there are several; else that of the first. When Kafka last took something is of that output, too.
+fn worst(outputs: &[status::Output]) -> status::Delivery {
+    let since = |output: &&status::Output| output.delivery.since_seconds.unwrap_or(-1.0);
+    let worst = outputs
+        .iter()
+        .rev()
+        .max_by(|one, other| since(one).total_cmp(&since(other)));
+    let Some(output) = worst else {
+        return status::Delivery::default();
+    };
+    let mut delivery = output.delivery.clone();
+    if outputs.len() > 1 && delivery.state != DeliveryState::Well {
+        let of = format!("output {}", output.name);
+        delivery.reason = Some(match delivery.reason {
+            Some(reason) => format!("{of}: {reason}"),
+            None => of,
+        });
+    }
+    delivery
+}
+
 fn journal_of(journal: JournalStatus, max_bytes: u64, now: &Now) -> status::Journal {
     let (state, trouble) = match journal.condition {
         Condition::Good => (JournalState::Good, None),
@@ -373,189 +417,5 @@ fn shown(wall: SystemTime) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::clock::SystemClock;
-    use crate::journal::{BatchKind, Journal, NewBatch};
-    use crate::lifecycle::{EndReason, Refusal};
-    use crate::settings::{Format, load_str};
-    use crate::stream::{StopSwitch, stop_switch};
-    use crate::telemetry::StreamStatus;
-
-    struct Trial {
-        survey: Survey,
-        status: StreamStatus,
-        journal: Arc<Journal>,
-        clock: Arc<SystemClock>,
-        switch: StopSwitch,
-        _dir: tempfile::TempDir,
-    }
-
-    fn trial() -> Trial {
-        let text = r#"
-            [credentials.default]
-            access_token = "not-for-anybody"
-            [streams.web]
-            url = "https://livestream.adobe.net/api/1/stream/web"
-        "#;
-        let settings = load_str(text, Format::Toml, [], Path::new("/")).unwrap().settings;
-        let dir = tempfile::tempdir().unwrap();
-        let quarantine = Quarantine::open(dir.path(), settings.quarantine).unwrap();
-        let (switch, stop) = stop_switch();
-        let (roster, status) = (Roster::default(), StreamStatus::new("web", 1));
-        let journal = Arc::new(Journal::in_memory(1 << 20));
-        roster.set(vec![Running {
-            settings: Arc::new(settings.streams[0].clone()),
-            status: status.clone(),
-            journal: journal.clone(),
-            token: TokenStatus::default(),
-        }]);
-        let clock = Arc::new(SystemClock::new());
-        let survey = Survey::new(
-            roster,
-            Around::new(&settings, quarantine, Instruments::default(), stop),
-            clock.clone(),
-        );
-        Trial {
-            survey,
-            status,
-            journal,
-            clock,
-            switch,
-            _dir: dir,
-        }
-    }
-
-    fn waits(trial: &Trial, why: Why, secs: u64) {
-        let now = trial.clock.now();
-        let until = now + Duration::from_secs(secs);
-        trial.status.slots[0].show(State::Waiting { until, why }, now, 1, 0, false);
-    }
-
-    #[test]
-    fn a_cooldown_is_shown_with_its_reason_and_its_rest_and_is_no_hindrance() {
-        let mut trial = trial();
-        let since = trial.clock.now();
-        let slot = &trial.status.slots[0];
-        slot.show(State::Streaming { since }, since, 0, 0, false);
-        slot.heard(since);
-        waits(&trial, Why::Ended(EndReason::Closed), 60);
-        let daemon = trial.survey.look();
-        let connection = &daemon.streams[0].connections[0];
-        assert_eq!(connection.state, ConnectionState::Waiting);
-        let rest = connection.remaining_seconds.unwrap();
-        assert!(rest > 50.0 && rest <= 60.0, "{rest}");
-        assert_eq!(connection.reason.as_ref().unwrap().name, "closed");
-        assert_eq!(connection.last_disconnect.as_ref().unwrap().reason.name, "closed");
-        assert!(connection.last_byte_seconds.is_some() && !connection.failing);
-        assert!(daemon.ready, "{:?}", daemon.hindrances);
-    }
-
-    #[test]
-    fn a_slot_that_has_shown_nothing_yet_waits_until_no_time() {
-        let connection = trial().survey.look().streams[0].connections[0].clone();
-        assert_eq!(connection.state, ConnectionState::Waiting);
-        assert_eq!((connection.until, connection.remaining_seconds), (None, None));
-    }
-
-    #[test]
-    fn what_wants_a_person_is_a_hindrance() {
-        let mut trial = trial();
-        waits(&trial, Why::Refused(Refusal::status(404)), 600);
-        let daemon = trial.survey.look();
-        assert!(!daemon.ready && daemon.streams[0].connections[0].failing);
-        assert_eq!(daemon.hindrances[0].stream.as_deref(), Some("web"));
-    }
-
-    #[tokio::test]
-    async fn kafka_s_refusal_is_shown_with_its_words_as_long_as_something_waits() {
-        let mut trial = trial();
-        let now = Instant::now();
-        trial.status.delivery.show(Delivery::SetBack {
-            since: now,
-            retry_at: now + Duration::from_secs(20),
-            reason: "unknown topic".to_owned(),
-            advice: Some("create it"),
-            failures: 3,
-        });
-        assert_eq!(trial.survey.look().streams[0].delivery.state, DeliveryState::Well);
-        let batch = NewBatch {
-            kind: BatchKind::Records,
-            received_ms: 0,
-            slot: 0,
-            bytes: "{}\n".into(),
-        };
-        trial.journal.append(batch).await.unwrap();
-        let daemon = trial.survey.look();
-        let delivery = &daemon.streams[0].delivery;
-        assert_eq!(delivery.state, DeliveryState::SetBack);
-        assert_eq!(delivery.reason.as_deref(), Some("unknown topic"));
-        assert!(delivery.retry_seconds.unwrap() > 10.0);
-        assert!(daemon.ready, "it may pass by itself");
-    }
-
-    #[test]
-    fn what_is_shown_survives_json_and_holds_no_secret() {
-        let mut trial = trial();
-        trial.status.counters.hits.add(7);
-        trial.switch.stop();
-        let daemon = trial.survey.look();
-        assert!(daemon.stopping && !daemon.ready);
-        let json = serde_json::to_string(&daemon).unwrap();
-        assert!(!json.contains("not-for-anybody"));
-        assert_eq!(serde_json::from_str::<status::Daemon>(&json).unwrap(), daemon);
-    }
-
-    #[tokio::test]
-    async fn a_backlog_is_as_old_as_its_first_record_and_as_long_as_the_mean_says() {
-        let mut trial = trial();
-        let journal = |daemon: &status::Daemon| {
-            let journal = &daemon.streams[0].journal;
-            (journal.oldest_seconds, journal.backlog_records)
-        };
-        assert_eq!(journal(&trial.survey.look()), (Some(0.0), None));
-        let read = trial.clock.wall() - Duration::from_secs(600);
-        let batch = NewBatch {
-            kind: BatchKind::Records,
-            received_ms: since_epoch(read).as_millis() as u64,
-            slot: 0,
-            bytes: vec![b'x'; 1000].into(),
-        };
-        trial.survey.roster.all()[0].journal.append(batch).await.unwrap();
-        trial.status.counters.delivered.add(10);
-        trial.status.measures.delivered_just_now(2_000);
-        let daemon = trial.survey.look();
-        let (oldest, records) = journal(&daemon);
-        assert!((600.0..700.0).contains(&oldest.unwrap()), "{oldest:?}");
-        assert_eq!(records, Some(5));
-        assert!(daemon.streams[0].delivery.last_seconds.unwrap() < 100.0);
-    }
-
-    #[test]
-    fn a_credential_that_streams_share_is_shown_once() {
-        let mut trial = trial();
-        let running = trial.survey.roster.all()[0].clone();
-        running
-            .token
-            .fetched(Instant::now(), Some(Instant::now() + Duration::from_secs(3_600)));
-        running.token.failed();
-        trial.survey.roster.set(vec![running.clone(), running]);
-        let credentials = trial.survey.look().credentials;
-        assert_eq!(credentials.len(), 1);
-        let one = &credentials[0];
-        assert_eq!((one.name.as_str(), one.fetches, one.failures), ("default", 1, 1));
-        assert!(one.token_age_seconds.unwrap() < 100.0);
-        assert!((3_500.0..3_600.0).contains(&one.token_expires_seconds.unwrap()));
-    }
-
-    #[test]
-    fn a_slot_that_has_shown_nothing_yet_waits_since_the_start() {
-        let mut trial = trial();
-        let daemon = trial.survey.look();
-        let connection = &daemon.streams[0].connections[0];
-        assert_eq!(connection.state, ConnectionState::Waiting);
-        assert!(connection.since_seconds < 60.0, "{}", connection.since_seconds);
-    }
-}
+#[path = "survey_tests.rs"]
+mod tests;

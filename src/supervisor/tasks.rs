@@ -1,9 +1,9 @@
-//! One stream's tasks, running: a driver for each connection slot, and the forwarder behind them.
+//! One stream's tasks, running: a driver for each connection slot, and a forwarder for each output behind them.
 //!
 //! ```text
 //! slots:      keep_alive(driver), one a slot; after a reconnect the next one of a slot waits for the end of the one before
-//! forwarder:  keep_alive(forward); ends when the journal is closed, and all of it delivered
-//! end:        stop the slots -> they have closed connections and leases -> close the journal -> the forwarder ends
+//! outputs:    see [`super::outputs`]; end when the journal is closed, and all of it delivered
+//! end:        stop the slots -> they have closed connections and leases -> close the journal -> the outputs end
 //! ```
 
 use std::hash::{BuildHasher as _, RandomState};
@@ -13,14 +13,14 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::outputs::{EndingOutputs, Outputs};
 use super::roster::Running;
 use super::stagger::Stagger;
-use super::{Shared, forwarder_failed, slot_failed};
+use super::{Shared, slot_failed};
 use crate::journal::Journal;
-use crate::kafka::{ForwarderSettings, IdsKept, forward};
 use crate::settings::{DedupSettings, StreamSettings};
 use crate::stream::reading::gathers_for;
-use crate::stream::revival::{AbortOnDrop, keep_alive};
+use crate::stream::revival::keep_alive;
 use crate::stream::{NextConnect, SharedReset, SlotDriver, Stop, StopSwitch, stop_switch};
 use crate::telemetry::StreamStatus;
 use crate::upstream::{Connector, TokenSource};
@@ -34,13 +34,10 @@ pub(super) struct StreamTasks<C: Connector> {
     shared: Arc<Shared<C>>,
     /// For the slots that run now. A reconnect makes a new one: drivers never see another URL.
     next: watch::Sender<NextConnect<C>>,
-    output: watch::Sender<Arc<ForwarderSettings>>,
+    outputs: Outputs<C>,
     /// The last task of each slot that there ever was; those of surplus slots are told to stop.
     slots: Vec<SlotTask>,
     connections: JoinSet<()>,
-    forwarder: AbortOnDrop,
-    /// For the forwarder.
-    switch: StopSwitch,
 }
 
 struct SlotTask {
@@ -64,9 +61,7 @@ pub(super) struct Ending {
     name: String,
     journal: Arc<Journal>,
     connections: JoinSet<()>,
-    forwarder: AbortOnDrop,
-    /// For as long as it is to deliver.
-    output: Option<watch::Sender<Arc<ForwarderSettings>>>,
+    outputs: EndingOutputs,
 }
 
 impl<C: Connector> StreamTasks<C> {
@@ -80,10 +75,9 @@ impl<C: Connector> StreamTasks<C> {
             reset,
             shared,
         } = parts;
-        let status = StreamStatus::new(&settings.name, settings.connections);
-        let output = watch::Sender::new(Arc::new(ForwarderSettings::new(&settings, dedup)));
-        let (switch, stop) = stop_switch();
-        let forwarder = forwarding(&settings.name, &output, &journal, &status, &shared, stop);
+        let mut status = StreamStatus::new(&settings.name, settings.connections);
+        let outputs = Outputs::start(&settings, dedup, &journal, &shared, &status);
+        status.further = outputs.further();
         let connections = settings.connections;
         let next = NextConnect {
             stream: settings.clone(),
@@ -96,11 +90,9 @@ impl<C: Connector> StreamTasks<C> {
             reset,
             shared,
             next: watch::Sender::new(next),
-            output,
+            outputs,
             slots: Vec::new(),
             connections: JoinSet::new(),
-            forwarder,
-            switch,
         };
         tasks.open(0..connections, stagger);
         tasks
@@ -155,28 +147,20 @@ impl<C: Connector> StreamTasks<C> {
         });
     }
 
-    /// Has the forwarder go by the stream's settings and these.
+    /// Has the forwarders go by the stream's settings and these.
     pub(super) fn redirect(&mut self, dedup: &DedupSettings) {
-        let wanted = ForwarderSettings::new(&self.settings, dedup);
-        self.output.send_if_modified(|output| {
-            let other = **output != wanted;
-            if other {
-                *output = Arc::new(wanted);
-            }
-            other
-        });
+        self.outputs.go_by(&self.settings, dedup, &self.status);
+        self.status.further = self.outputs.further();
     }
 
     /// Tells all its tasks to end.
     pub(super) fn end(self) -> Ending {
         self.close(0..self.settings.connections);
-        self.switch.stop();
         Ending {
             name: self.settings.name.clone(),
             journal: self.journal,
             connections: self.connections,
-            forwarder: self.forwarder,
-            output: Some(self.output),
+            outputs: self.outputs.end(),
         }
     }
 
@@ -252,9 +236,9 @@ impl Ending {
     pub(super) async fn ended(&mut self) {
         // Their leases are closed then, too.
         while self.connections.join_next().await.is_some() {}
-        // Nothing more will come: the forwarder ends when it has delivered what there is.
+        // Nothing more will come: the forwarders end when they have delivered what there is.
         self.journal.close();
-        self.forwarder.ended().await;
+        self.outputs.ended().await;
     }
 
     /// Ends its tasks where they are, if they have not ended. What is left is its name and its journal.
@@ -265,30 +249,7 @@ impl Ending {
     /// Returns when all connections are closed, and nothing is in flight; what they brought need not be delivered. Cancel-safe.
     pub(super) async fn ended_soon(&mut self) {
         while self.connections.join_next().await.is_some() {}
-        self.output = None;
+        self.outputs.hurry();
         self.ended().await;
     }
-}
-
-fn forwarding<C: Connector>(
-    name: &str,
-    output: &watch::Sender<Arc<ForwarderSettings>>,
-    journal: &Arc<Journal>,
-    status: &StreamStatus,
-    shared: &Arc<Shared<C>>,
-    stop: Stop,
-) -> AbortOnDrop {
-    let (name, settings) = (name.to_owned(), output.subscribe());
-    let (journal, status, shared) = (journal.clone(), status.clone(), shared.clone());
-    let make = move || {
-        let (settings, journal, status) = (settings.clone(), journal.clone(), status.clone());
-        let (producer, quarantine) = (shared.producer.clone(), shared.quarantine.clone());
-        let ids = IdsKept::OnDisk(shared.state_dir.clone());
-        async move {
-            forward(settings, journal, producer, status, ids, quarantine).await;
-        }
-    };
-    AbortOnDrop::spawn(async move {
-        keep_alive(&stop, make, |pause| forwarder_failed(&name, pause)).await;
-    })
 }

@@ -3,7 +3,9 @@
 //! Each count is a relaxed atomic of its own: cheap enough for the hot path, and a snapshot may be off by what happens meanwhile.
 //! Counting changes nothing else: no decision is made from a count.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,32 @@ impl Count {
     }
 }
 
+/// Counts by names that the operator has given, so there are no more than he has given.
+#[derive(Debug, Default)]
+pub struct NamedCounts(Mutex<BTreeMap<Box<str>, Arc<Count>>>);
+
+impl NamedCounts {
+    /// The count of this name, the same each time.
+    pub fn of(&self, name: &str) -> Arc<Count> {
+        Arc::clone(
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(name.into())
+                .or_default(),
+        )
+    }
+
+    /// All of them as they are now.
+    pub fn snapshot(&self) -> BTreeMap<String, u64> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts
+            .iter()
+            .map(|(name, count)| (name.to_string(), count.get()))
+            .collect()
+    }
+}
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)+) => {
         /// The counts of one stream, shared by its connections and its forwarder.
@@ -39,6 +67,8 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: Count,)+
             /// Records that went to the dead-letter topic, by reason.
             pub dead_letters: DeadLetterCounters,
+            /// Hits that a filter has held back, by its name.
+            pub filtered: NamedCounts,
         }
 
         /// [`StreamCounters`] at one moment.
@@ -48,12 +78,18 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: u64,)+
             /// Records that went to the dead-letter topic, by reason.
             pub dead_letters: DeadLetterSnapshot,
+            /// Hits that a filter has held back, by its name.
+            pub filtered: BTreeMap<String, u64>,
         }
 
         impl StreamCounters {
             /// The counts as they are now.
             pub fn snapshot(&self) -> StreamSnapshot {
-                StreamSnapshot { $($name: self.$name.get(),)+ dead_letters: self.dead_letters.snapshot() }
+                StreamSnapshot {
+                    $($name: self.$name.get(),)+
+                    dead_letters: self.dead_letters.snapshot(),
+                    filtered: self.filtered.snapshot(),
+                }
             }
         }
     };
@@ -92,6 +128,8 @@ counters! {
     twins,
     /// Times that ids were forgotten before `dedup.window` was over, because `dedup.max_ids` was reached.
     dedup_window_shortened,
+    /// Hits among them without a field that `shape.required` names.
+    incomplete,
     /// Records that were nothing but a line ending.
     empty_records,
     /// Records that the cursor has passed because Kafka has them, dead letters included.

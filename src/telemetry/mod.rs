@@ -30,5 +30,5 @@ pub use delivery::{Delivery, DeliveryStatus};
 pub use digest::Digest;
 pub use events::Events;
 pub use measures::StreamMeasures;
-pub use status::{Ended, Shown, SlotStatus, StreamStatus};
+pub use status::{Ended, OutputStatus, Shown, SlotStatus, StreamStatus};
 pub use token::TokenStatus;

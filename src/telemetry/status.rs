@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::{DeliveryStatus, StreamCounters, StreamMeasures};
 use crate::lifecycle::gap::OpenGap;
 use crate::lifecycle::{EndReason, Moment, State, Why};
+use crate::shape::output::DEFAULT_OUTPUT;
 
 /// One stream, as people see it.
 #[derive(Clone, Debug)]
@@ -18,14 +19,41 @@ pub struct StreamStatus {
     pub name: Arc<str>,
     /// One for each connection slot.
     pub slots: Vec<SlotStatus>,
+    /// How Kafka takes its records: of the output that every stream has.
+    pub delivery: DeliveryStatus,
+    /// What was counted: of that output, and of the connections.
+    pub counters: Arc<StreamCounters>,
+    /// What was measured, likewise.
+    pub measures: Arc<StreamMeasures>,
+    /// Its further outputs, in the order of their names.
+    pub further: Vec<OutputStatus>,
+    /// How attempts and connections ended.
+    pub outcomes: Outcomes,
+}
+
+/// How a stream's records are forwarded to one output, as people see it. Clones share it.
+#[derive(Clone, Debug)]
+pub struct OutputStatus {
+    /// The output's name.
+    pub name: Arc<str>,
     /// How Kafka takes its records.
     pub delivery: DeliveryStatus,
     /// What was counted.
     pub counters: Arc<StreamCounters>,
     /// What was measured.
     pub measures: Arc<StreamMeasures>,
-    /// How attempts and connections ended.
-    pub outcomes: Outcomes,
+}
+
+impl OutputStatus {
+    /// The status of an output to which nothing was forwarded yet.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            delivery: DeliveryStatus::default(),
+            counters: Arc::default(),
+            measures: Arc::default(),
+        }
+    }
 }
 
 impl StreamStatus {
@@ -39,6 +67,7 @@ impl StreamStatus {
             delivery: DeliveryStatus::default(),
             counters: Arc::default(),
             measures: Arc::default(),
+            further: Vec::new(),
             outcomes,
         }
     }
@@ -50,6 +79,27 @@ impl StreamStatus {
         let slot = || SlotStatus::new(self.outcomes.clone());
         status.slots.resize_with(usize::from(connections), slot);
         status
+    }
+}
+
+impl StreamStatus {
+    /// That of the output that every stream has.
+    pub fn output(&self) -> OutputStatus {
+        OutputStatus {
+            name: DEFAULT_OUTPUT.into(),
+            delivery: self.delivery.clone(),
+            counters: self.counters.clone(),
+            measures: self.measures.clone(),
+        }
+    }
+
+    /// That of the output of this name, anew if there was none.
+    pub fn output_of(&self, name: &str) -> OutputStatus {
+        if name == DEFAULT_OUTPUT {
+            return self.output();
+        }
+        let known = self.further.iter().find(|output| *output.name == *name);
+        known.cloned().unwrap_or_else(|| OutputStatus::new(name))
     }
 }
 

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::connector::{ConnectError, Connector, Target, Transport};
 use super::token::AccessToken;
-use crate::settings::{Credential, Grant, MessageKey, SecretSource, StreamSettings};
+use crate::settings::{Credential, Grant, Output, OutputSettings, SecretSource, StreamSettings};
 
 /// What a connect comes to.
 #[derive(Clone, Debug)]
@@ -130,6 +130,7 @@ pub(crate) fn credential(grant: Grant) -> Arc<Credential> {
 
 /// A stream with the defaults of the configuration.
 pub(crate) fn stream(url: &str) -> StreamSettings {
+    let to_one = OutputSettings::to("livestream.examplecomprod", "livestream.dead-letter");
     StreamSettings {
         name: "examplecomprod".to_owned(),
         url: Url::parse(url).unwrap(),
@@ -148,8 +149,6 @@ pub(crate) fn stream(url: &str) -> StreamSettings {
         max_connections: 1,
         smoothing: None,
         trusted_hosts: vec!["adobe.net".to_owned(), "adobe.io".to_owned()],
-        topic: "livestream.examplecomprod".to_owned(),
-        dead_letter_topic: "livestream.dead-letter".to_owned(),
-        key: MessageKey::Visitor,
+        outputs: vec![Arc::new(Output::new(to_one).unwrap())],
     }
 }

@@ -39,3 +39,13 @@ fn no_answer_of_the_token_endpoint_has_a_secret_shown() {
 fn no_refusal_shows_a_secret_or_moves_a_line() {
     for_seeded_inputs(20_000, 400, properties::error_description::check);
 }
+
+#[test]
+fn no_hit_is_without_a_verdict_whatever_its_shape() {
+    for_seeded_inputs(50_000, 120, properties::shape::check);
+}
+
+#[test]
+fn no_line_is_without_an_outcome_and_a_test_that_expects_it_passes() {
+    for_seeded_inputs(20_000, 120, properties::outcome::check);
+}

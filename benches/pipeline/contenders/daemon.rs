@@ -18,12 +18,30 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_livestreamd");
 /// How often the daemon is asked; each time costs it a little, which counts against it.
 const ASK_EVERY: Duration = Duration::from_millis(200);
 
-/// Where its journal is.
+/// In what it differs from what is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Journal {
-    OnDisk,
-    /// In memory, by a switch that is for this benchmark alone.
-    Off,
+pub enum Variant {
+    /// In nothing.
+    Plain,
+    /// Its journal is in memory, by a switch that is for this benchmark alone.
+    NoJournal,
+    /// It has a shape that holds back hits of bots, of which there are none.
+    Filtered,
+    /// It has one with which every hit is written anew: 15 fields are dropped, two are hashed, which are in the key too, and an address is made coarser.
+    Rewritten,
+}
+
+impl Variant {
+    const fn shape(self) -> &'static str {
+        match self {
+            Self::Plain | Self::NoJournal => "",
+            Self::Filtered => "[shape]\nbots = \"drop\"\nexcluded = \"keep\"\n",
+            Self::Rewritten => {
+                "[shape]\nbots = \"drop\"\ndrop = [\"/props/*\", \"/browser\", \"/cookies\", \"/mvvars\", \"/userAgent\"]\n\
+                 [shape.privacy]\nhash = [\"/visIdHigh\", \"/visIdLow\"]\nhash_key_file = \"hash-key\"\ntruncate_ip = [\"/ip\"]\n"
+            }
+        }
+    }
 }
 
 /// A daemon that runs. Dropping it kills it.
@@ -34,9 +52,9 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts it, with defaults for whatever has one.
-    pub fn start(errand: &Errand, journal: Journal) -> anyhow::Result<Self> {
-        let (mut command, socket) = command(errand)?;
-        if journal == Journal::Off {
+    pub fn start(errand: &Errand, variant: Variant) -> anyhow::Result<Self> {
+        let (mut command, socket) = command(errand, variant)?;
+        if variant == Variant::NoJournal {
             command.arg("--no-journal");
         }
         let child = Child::foreign("livestreamd", &command)?;
@@ -93,17 +111,20 @@ impl Daemon {
 }
 
 /// The command that starts it, and the socket of its admin server. Its log goes into a file beside its state.
-pub fn command(errand: &Errand) -> anyhow::Result<(Command, PathBuf)> {
+pub fn command(errand: &Errand, variant: Variant) -> anyhow::Result<(Command, PathBuf)> {
     let (config, socket) = (errand.dir.join("livestreamd.toml"), errand.dir.join("admin.sock"));
     // What holds a token, even one that nobody asks for, is nobody else's to read.
-    let text = configuration(errand, &socket)?;
-    let file = fs::OpenOptions::new()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(&config);
-    file.and_then(|mut file| file.write_all(text.as_bytes()))
-        .with_context(|| format!("cannot write {}", config.display()))?;
+    let text = configuration(errand, &socket)? + variant.shape();
+    let key = errand.dir.join("hash-key");
+    for (path, text) in [(&config, text.as_str()), (&key, "0123456789abcdef0123456789abcdef")] {
+        let file = fs::OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(path);
+        file.and_then(|mut file| file.write_all(text.as_bytes()))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
     let mut command = Command::new(PROGRAM);
     command.args(["run", "--config"]).arg(&config);
     Ok((command, socket))

@@ -13,7 +13,7 @@ use clap::ValueEnum;
 
 use super::child::Child;
 use super::procfs::{self, Cpu, Memory};
-use daemon::{Daemon, Journal};
+use daemon::{Daemon, Variant};
 
 /// How long a pipe may take to end once all has arrived.
 const LONGEST_END: Duration = Duration::from_secs(60);
@@ -25,6 +25,10 @@ pub enum Contender {
     Daemon,
     /// The same with its journal in memory.
     NoJournal,
+    /// The same with a shape that filters.
+    Filtered,
+    /// The same with one that writes every hit anew.
+    Rewritten,
     /// The leanest loop with the daemon's key, headers and ids.
     Lean,
     /// curl --compressed | kcat, idempotent, lz4, two fixed headers.
@@ -63,6 +67,8 @@ impl Contender {
         match self {
             Self::Daemon => "livestreamd",
             Self::NoJournal => "livestreamd, journal off",
+            Self::Filtered => "livestreamd, filtered",
+            Self::Rewritten => "livestreamd, rewritten",
             Self::Lean => "leanest loop",
             Self::Kcat => "curl to kcat, idempotent, lz4",
             Self::KcatDefaults => "curl to kcat, defaults",
@@ -72,14 +78,20 @@ impl Contender {
 
     /// True if it goes on after the end of a stream, so that the service had better not end it.
     pub const fn stays(self) -> bool {
-        matches!(self, Self::Daemon | Self::NoJournal)
+        matches!(self, Self::Daemon | Self::NoJournal | Self::Filtered | Self::Rewritten)
     }
 
     /// Makes what it needs that takes long; outside of any measurement.
     pub fn prepare(self, bench: &Path) -> anyhow::Result<()> {
         match self {
             Self::Python => python::prepare(bench),
-            Self::Daemon | Self::NoJournal | Self::Lean | Self::Kcat | Self::KcatDefaults => Ok(()),
+            Self::Daemon
+            | Self::NoJournal
+            | Self::Filtered
+            | Self::Rewritten
+            | Self::Lean
+            | Self::Kcat
+            | Self::KcatDefaults => Ok(()),
         }
     }
 
@@ -87,8 +99,10 @@ impl Contender {
     pub fn start(self, errand: &Errand) -> anyhow::Result<Running> {
         let (url, brokers, topic) = (&errand.urls[0], &errand.brokers, &errand.topics[0]);
         Ok(match self {
-            Self::Daemon => Running::Daemon(Daemon::start(errand, Journal::OnDisk)?),
-            Self::NoJournal => Running::Daemon(Daemon::start(errand, Journal::Off)?),
+            Self::Daemon => Running::Daemon(Daemon::start(errand, Variant::Plain)?),
+            Self::NoJournal => Running::Daemon(Daemon::start(errand, Variant::NoJournal)?),
+            Self::Filtered => Running::Daemon(Daemon::start(errand, Variant::Filtered)?),
+            Self::Rewritten => Running::Daemon(Daemon::start(errand, Variant::Rewritten)?),
             Self::Lean => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.args(["as-lean", "--url", url, "--brokers", brokers, "--topic", topic]);

@@ -7,6 +7,7 @@ mod live;
 mod memory;
 mod outage;
 mod scale;
+mod shape;
 mod start;
 
 use clap::ValueEnum as _;
@@ -38,6 +39,7 @@ pub fn run(wanted: &[Suite], real: bool, settings: &Settings) -> anyhow::Result<
             Suite::Burst => burst::run,
             Suite::Live => live::run,
             Suite::Journal => journal::run,
+            Suite::Shape => shape::run,
             Suite::Scale => scale::run,
             Suite::Memory => memory::run,
             Suite::Drain => drain::run,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::child::Child;
 use crate::contenders::Contender;
-use crate::contenders::daemon::command;
+use crate::contenders::daemon::{Variant, command};
 use crate::procfs::cpu_of_threads;
 use crate::report::{Check, Page, Table};
 use crate::rounds::{Load, Stage};
@@ -51,7 +51,7 @@ fn start(streams: usize, settings: &Settings) -> anyhow::Result<(f64, f64)> {
         live: (0, 0),
     };
     let stage = Stage::set(Contender::Daemon, &load, settings)?;
-    let (mut command, _) = command(&stage.errand(settings))?;
+    let (mut command, _) = command(&stage.errand(settings), Variant::Plain)?;
     let path = stage.dir.join("notify.sock");
     let manager = UnixDatagram::bind(&path)?;
     manager.set_read_timeout(Some(LONGEST))?;

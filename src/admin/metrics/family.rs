@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram as Buckets, LabelPair, Metric};
 
-use crate::status::{Connection, Credential, Daemon, Stream};
+use crate::status::{Connection, Credential, Daemon, Output, Stream};
 use crate::telemetry::histogram::Histogram;
 
 /// One family.
@@ -40,6 +40,8 @@ pub enum Samples {
     Daemon(fn(&Daemon, &mut Out)),
     /// Each stream.
     Stream(fn(&Stream, &mut Out)),
+    /// Each output of each stream.
+    Output(fn(&Output, &mut Out)),
     /// Each connection slot.
     Connection(fn(&Connection, &mut Out)),
     /// Each credential.
@@ -71,6 +73,7 @@ impl Family {
         let about: &[&str] = match self.samples {
             Samples::Daemon(_) => &[],
             Samples::Stream(_) => &["stream"],
+            Samples::Output(_) => &["stream", "output"],
             Samples::Connection(_) => &["stream", "slot"],
             Samples::Credential(_) => &["credential"],
         };

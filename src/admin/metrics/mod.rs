@@ -3,17 +3,18 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`family`] | what a family of metrics is: name, type, help, and how it is read from the model |
-//! | [`daemon`], [`stream`], [`around`] | all families: the daemon, its streams, and what they share |
+//! | [`daemon`], [`stream`], [`output`], [`around`] | all families: the daemon, its streams, their outputs, and what they share |
 //! | [`markdown`] | docs/metrics.md, from the same texts |
 //!
 //! Promise: pure. A family stands in one place with its name, its help and its reading; there is no register and nothing is counted here.
 //! Label values come from the settings, or from fixed tables: whatever else the model may hold counts as `other`, so that the number of
-//! time series is bounded by the numbers of streams, connections and credentials.
+//! time series is bounded by the numbers of streams, connections, outputs, filters and credentials.
 
 pub mod around;
 pub mod daemon;
 pub mod family;
 pub mod markdown;
+pub mod output;
 pub mod stream;
 
 use prometheus::TextEncoder;
@@ -29,7 +30,9 @@ pub const PREFIX: &str = "livestreamd_";
 
 /// All families, in the order of the page.
 pub fn families() -> impl Iterator<Item = &'static Family> {
-    [daemon::ALL, stream::ALL, around::ALL].into_iter().flatten()
+    [daemon::ALL, stream::ALL, output::ALL, around::ALL]
+        .into_iter()
+        .flatten()
 }
 
 /// The page. A family without samples, such as the age of a token when there is none, is left out.
@@ -56,6 +59,14 @@ fn filled(family: &Family, daemon: &Daemon) -> MetricFamily {
             for stream in &daemon.streams {
                 out.about(&[("stream", &stream.name)]);
                 read(stream, &mut out);
+            }
+        }
+        Samples::Output(read) => {
+            for stream in &daemon.streams {
+                for output in &stream.outputs {
+                    out.about(&[("stream", &stream.name), ("output", &output.name)]);
+                    read(output, &mut out);
+                }
             }
         }
         Samples::Connection(read) => {

@@ -287,9 +287,10 @@ fn faults(stream: &Stream, out: &mut Out) {
     out.by_name(&counts, |kind| none.iter().any(|(known, _)| *known == kind));
 }
 
-const DELIVERY_STATES: [DeliveryState; 3] = [DeliveryState::Well, DeliveryState::SetBack, DeliveryState::Stalled];
+pub(super) const DELIVERY_STATES: [DeliveryState; 3] =
+    [DeliveryState::Well, DeliveryState::SetBack, DeliveryState::Stalled];
 
-const fn delivery_state(state: DeliveryState) -> &'static str {
+pub(super) const fn delivery_state(state: DeliveryState) -> &'static str {
     match state {
         DeliveryState::Well => "well",
         DeliveryState::SetBack => "set_back",

@@ -150,6 +150,13 @@ function putAside(one, { dead_letters: dead, duplicates, quarantined }) {
   one.set(parts[0] ?? "none", parts.slice(1).join(", "));
 }
 
+/** A further output, in a line. */
+function outputTerm({ topic, delivery, delivered, backlog_bytes: backlog, filtered, incomplete }) {
+  const held = sum(filtered) + incomplete;
+  const parts = [`to ${topic}`, delivery.state !== "well" && spaced(delivery.state), `${count(delivered)} delivered`, held && `${count(held)} held back or incomplete`, backlog && `${bytes(backlog)} to deliver`];
+  return parts.filter(Boolean).join(", ");
+}
+
 /** All that is known of a stream, for who unfolds it. */
 function streamTerms(stream) {
   const { counts, journal, delivery } = stream;
@@ -170,6 +177,8 @@ function streamTerms(stream) {
     ["Hits", `${count(counts.hits)} in ${counted(counts.batches, "batch", "batches")}, ${bytes(counts.bytes)}`],
     ["Hits without an id", some(counts.hits_without_ids, count(counts.hits_without_ids))],
     ["Duplicates", `${count(counts.duplicates)}${counts.twins ? `, and ${count(counts.twins)} with the ids of another hit` : ""}`],
+    ["Held back by filters", sum(counts.filtered) && each(counts.filtered)],
+    ["Incomplete", some(counts.incomplete, count(counts.incomplete))],
     ["Dead letters", sum(counts.dead_letters) ? each(counts.dead_letters) : "none"],
     ["Records cut off", some(counts.cut_records, count(counts.cut_records))],
     ["In quarantine", some(counts.quarantined, count(counts.quarantined))],
@@ -178,6 +187,7 @@ function streamTerms(stream) {
     ["Journal", `${bytes(journal.held_bytes)} on disk; ${bytes(journal.backlog_bytes)} to deliver, of at most ${bytes(journal.max_bytes)}`],
     ["Waiting to be durable", some(journal.sync_lag_seconds >= 0.0005, lag(journal.sync_lag_seconds))],
     ["Faults on disk", each(journal.faults)],
+    ...(stream.outputs ?? []).slice(1).map((output) => [`Output ${output.name}`, outputTerm(output)]),
   ];
 }
 

@@ -3,7 +3,8 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use super::super::output::{answer, failure, tell};
-use super::{OneDirArgs, count, exact};
+use super::super::shown::figures::count;
+use super::{OneDirArgs, exact};
 use crate::exit_code::ExitCode;
 use crate::journal::inspect::{Place, discard as throw_away, hold, inspect};
 

@@ -6,8 +6,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::super::output::{failure, tell};
+use super::super::shown::figures::count;
 use super::progress::Progress;
-use super::{OneDirArgs, count, exact};
+use super::{OneDirArgs, exact};
 use crate::exit_code::ExitCode;
 use crate::journal::Position;
 use crate::journal::inspect::{Beginning, Exported, InspectError, Inspection, export as write_out, inspect};
@@ -24,8 +25,11 @@ pub(in crate::cli) struct ExportArgs {
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Begin at this position, and not at what the slowest cursor has before it
-    #[arg(long, value_name = "POSITION", conflicts_with = "all")]
+    #[arg(long, value_name = "POSITION", conflicts_with_all = ["all", "cursor"])]
     from: Option<u64>,
+    /// Begin at what this cursor has before it: `default`, or the name of a further output of the stream
+    #[arg(long, value_name = "NAME", conflicts_with = "all")]
+    cursor: Option<String>,
     /// Everything that is still there, delivered or not
     #[arg(long)]
     all: bool,
@@ -34,10 +38,11 @@ pub(in crate::cli) struct ExportArgs {
 pub(super) fn export(args: &ExportArgs) -> Result<(), ExitCode> {
     let place = args.dir.find()?;
     let inspection = inspect(&place.dir).map_err(|error| failure(&error))?;
-    let from = match args.from {
-        Some(position) => Beginning::At(Position(position)),
-        None if args.all => Beginning::At(Position::default()),
-        None => Beginning::Undelivered,
+    let from = match (args.from, &args.cursor) {
+        (Some(position), _) => Beginning::At(Position(position)),
+        (None, Some(name)) => Beginning::At(stand_of(name, &inspection)?),
+        (None, None) if args.all => Beginning::At(Position::default()),
+        (None, None) => Beginning::Undelivered,
     };
     let progress = Progress::of(&place.stream);
     let exported = match &args.output {
@@ -45,6 +50,18 @@ pub(super) fn export(args: &ExportArgs) -> Result<(), ExitCode> {
         Some(file) => to_file(&inspection, from, progress, file)?,
     };
     report(exported)
+}
+
+/// Where the cursor of this name stands.
+fn stand_of(name: &str, inspection: &Inspection) -> Result<Position, ExitCode> {
+    let cursors = &inspection.cursors;
+    cursors.get(name).map(|cursor| cursor.position()).ok_or_else(|| {
+        let names: Vec<&str> = cursors.keys().map(String::as_str).collect();
+        failure(&format_args!(
+            "there is no cursor {name:?} here: give one of these, or none: {}",
+            names.join(", ")
+        ))
+    })
 }
 
 fn to_stdout(inspection: &Inspection, from: Beginning, mut progress: Progress) -> Result<Exported, ExitCode> {

@@ -6,7 +6,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::super::output::{answer, failure};
-use super::{DirArgs, Owners, count, exact, size};
+use super::super::shown::figures::count;
+use super::{DirArgs, Owners, exact, size};
 use crate::exit_code::ExitCode;
 use crate::journal::format;
 use crate::journal::inspect::{CursorInfo, Inspection, Place, Places, inspect as look_into};
@@ -113,7 +114,12 @@ fn write_one(out: &mut String, looked: &Looked, with_segments: bool, owners: Opt
     for (name, cursor) in &inspection.cursors {
         write!(out, "  cursor         {name}: ")?;
         match cursor {
-            CursorInfo::At(position) => writeln!(out, "{position}")?,
+            // With one cursor that is said already.
+            CursorInfo::At(position) if inspection.cursors.len() == 1 => writeln!(out, "{position}")?,
+            CursorInfo::At(position) => {
+                let backlog = exact(inspection.backlog_from(*position));
+                writeln!(out, "{position}, not delivered {backlog}")?;
+            }
             CursorInfo::Unreadable => {
                 writeln!(out, "cannot be read: the daemon forwards everything again that is here")?;
             }
@@ -193,7 +199,8 @@ fn as_json(looked: &Looked) -> Value {
             CursorInfo::Unreadable => (None, "unreadable"),
             CursorInfo::TooNew(_) => (None, "too_new"),
         };
-        json!({ "name": name, "position": position, "state": state })
+        let backlog_bytes = inspection.backlog_from(cursor.position());
+        json!({ "name": name, "position": position, "state": state, "backlog_bytes": backlog_bytes })
     });
     let kept = inspection.kept.iter().map(|kept| {
         let kind = match kept.kind {

@@ -39,11 +39,11 @@ pub(super) enum JournalCommand {
     Verify(verify::VerifyArgs),
     /// Write out the records that are not delivered, byte for byte as they came
     ///
-    /// Ends with 1 if not all could be written out.
+    /// With several outputs: what is not delivered to all of them. Ends with 1 if not all could be written out.
     Export(export::ExportArgs),
     /// Throw away what a journal holds, delivered or not: for a stream that was removed or renamed
     ///
-    /// Refuses while the daemon runs. The cursor stays, at the end: if the stream comes back, it goes on behind what was here.
+    /// Refuses while the daemon runs. The cursors stay, at the end: if the stream comes back, it goes on behind what was here.
     Discard(discard::DiscardArgs),
 }
 
@@ -152,9 +152,4 @@ fn exact(bytes: u64) -> impl Display {
 /// A number of bytes for people.
 fn size(bytes: u64) -> impl Display {
     ByteSize(bytes).display().iec()
-}
-
-/// A number of things.
-fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
 }

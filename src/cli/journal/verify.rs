@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::super::output::{answer, failure};
+use super::super::shown::figures::count;
 use super::progress::Progress;
-use super::{DirArgs, count, exact};
+use super::{DirArgs, exact};
 use crate::exit_code::ExitCode;
 use crate::journal::inspect::reading::MOST_TOLD;
 use crate::journal::inspect::{CursorInfo, Inspection, Place, Verification, inspect, verify as read_all};

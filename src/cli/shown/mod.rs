@@ -1,4 +1,4 @@
-//! How `status` and `top` show the daemon's status: the same words, figures and columns in both.
+//! How `status` and `top` show the daemon's status: the same words, figures and columns in both; `shape` has its texts made fit here too.
 //!
 //! | module | does |
 //! | --- | --- |

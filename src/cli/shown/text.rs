@@ -2,6 +2,8 @@
 //!
 //! Widths are columns of the terminal, not characters: some take two, some none.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -13,6 +15,22 @@ const CUT: char = '…';
 /// `text` with a blank in the place of each character that could move a cursor, colour what follows, or hide or turn it.
 pub(in crate::cli) fn clean(text: &str) -> String {
     text.chars().map(|c| if is_unprintable(c) { ' ' } else { c }).collect()
+}
+
+/// `text` with each such character as JSON escapes it, `\u001b`: JSON with any of them in its strings stays the same JSON.
+pub(in crate::cli) fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unprintable(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// [`clean`] for all texts in it, names of keys included.
@@ -110,6 +128,15 @@ mod tests {
         let value = json!({ hostile: [hostile, { "deep": hostile }], "n": 1 });
         let shown = clean_all(value).to_string();
         assert!(!shown.chars().any(is_unprintable) && !shown.contains("\\u"), "{shown}");
+    }
+
+    #[test]
+    fn what_is_escaped_is_harmless_and_the_same_json() {
+        let hostile = "a\x1b[2J\u{9b}31m\u{202e}\u{e0041}é\u{7f}";
+        assert_eq!(escaped(hostile), r"a\u001b[2J\u009b31m\u202e\udb40\udc41é\u007f");
+        let json = serde_json::to_string(hostile).unwrap();
+        assert!(json.contains('\u{9b}') && !escaped(&json).contains(is_unprintable));
+        assert_eq!(serde_json::from_str::<String>(&escaped(&json)).unwrap(), hostile);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::super::shown::figures::{bytes, count, countdown, length, rate};
 use super::super::shown::rows::{Row, state, time};
-use crate::status::{Delivery, DeliveryState, Journal, JournalState, Reason, Stream};
+use crate::status::{Delivery, DeliveryState, Journal, JournalState, Output, Reason, Stream};
 use crate::telemetry::histogram::Histogram;
 
 /// One line: its name, and what it says.
@@ -77,7 +77,45 @@ pub(super) fn lines(row: &Row<'_>, passed: f64) -> Vec<Line> {
         format!("{}, dead letters {}", stream.topic, stream.dead_letter_topic),
     ));
     lines.push(("suite", stream.report_suite.clone()));
+    let filtered = &stream.counts.filtered;
+    if filtered.values().any(|count| *count > 0) {
+        lines.push(("filters", tallied(filtered)));
+    }
+    if stream.counts.incomplete > 0 {
+        lines.push(("incomplete", count(stream.counts.incomplete, "hit", "hits")));
+    }
+    lines.extend(stream.outputs.iter().skip(1).map(|output| ("output", further(output))));
     lines
+}
+
+/// A further output, in a line.
+fn further(output: &Output) -> String {
+    let Output {
+        name,
+        topic,
+        delivery,
+        backlog_bytes,
+        delivered,
+        filtered,
+        incomplete,
+        ..
+    } = output;
+    let mut said = format!("{name} to {topic}: {delivered} delivered");
+    let held_back = filtered
+        .values()
+        .fold(*incomplete, |sum, count| sum.saturating_add(*count));
+    if held_back > 0 {
+        let _ = write!(said, ", {held_back} held back or incomplete");
+    }
+    match delivery.state {
+        DeliveryState::Well => {}
+        DeliveryState::SetBack => said.push_str(", set back"),
+        DeliveryState::Stalled => said.push_str(", no delivery report"),
+    }
+    if *backlog_bytes > 0 {
+        let _ = write!(said, ", {} to deliver", bytes(*backlog_bytes));
+    }
+    said
 }
 
 fn explained(lines: &mut Vec<Line>, reason: &Reason) {

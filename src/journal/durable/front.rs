@@ -1,14 +1,16 @@
 //! What the async side of a journal needs to know at once, held under a lock for moments.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::super::faults::{JournalFaults, ReadTrouble};
+use super::super::readings::{Readings, Voids};
 use super::super::store::{Entry, Trouble};
-use super::super::tail::{Ahead, Readings, Tail};
-use super::super::{AppendError, Condition, Position};
+use super::super::tail::{Ahead, Tail};
+use super::super::{AppendError, Condition, CursorGuard, Position};
 use super::told::Told;
 
 #[derive(Debug)]
@@ -22,15 +24,16 @@ pub(super) struct Front {
     pub(super) ahead: Ahead,
     /// Where readings are under way.
     pub(super) reading: BTreeSet<Position>,
-    /// A reading found nothing from here to there.
-    pub(super) void: Option<(Position, Position)>,
+    /// Where readings found nothing.
+    pub(super) voids: Voids,
     pub(super) read_failed: Option<Instant>,
     pub(super) read_trouble: ReadTrouble,
     pub(super) faults: JournalFaults,
     /// What is there: (begin, end), without what every cursor has passed.
     pub(super) ranges: VecDeque<(Position, Position)>,
     pub(super) end: Position,
-    pub(super) cursors: BTreeMap<String, Position>,
+    /// At least [`super::super::DEFAULT_CURSOR`].
+    pub(super) cursors: BTreeMap<String, Cursor>,
     pub(super) closed: bool,
     /// Nothing touches the files any more.
     pub(super) retired: bool,
@@ -46,6 +49,14 @@ pub(super) struct Front {
     pub(super) waited: Option<Instant>,
 }
 
+/// A cursor as it is known here. What is on disk of it comes after.
+#[derive(Clone, Debug)]
+pub(super) struct Cursor {
+    pub(super) position: Position,
+    /// What is called before that position goes to disk.
+    pub(super) guard: Option<Arc<dyn CursorGuard>>,
+}
+
 #[derive(Debug)]
 pub(super) struct Queued {
     pub(super) entry: Entry,
@@ -56,21 +67,37 @@ pub(super) struct Queued {
 
 impl Front {
     pub(super) fn slowest(&self) -> Position {
-        self.cursors.values().min().copied().unwrap_or(self.end)
+        let positions = self.cursors.values().map(|cursor| cursor.position);
+        positions.min().unwrap_or(self.end)
     }
 
-    pub(super) fn backlog(&self) -> u64 {
-        let slowest = self.slowest();
+    /// What lies before a cursor that stands there, in bytes.
+    pub(super) fn backlog_from(&self, position: Position) -> u64 {
         self.ranges
             .iter()
-            .map(|(begin, end)| end.since(slowest.max(*begin)))
+            .map(|(begin, end)| end.since(position.max(*begin)))
             .sum()
+    }
+
+    /// See [`super::super::JournalStatus::backlog_bytes`].
+    pub(super) fn backlog(&self) -> u64 {
+        self.backlog_from(self.slowest())
+    }
+
+    /// A cursor has moved, or is gone: nobody needs what lies before the slowest one.
+    pub(super) fn forget_passed(&mut self) {
+        let slowest = self.slowest();
+        self.tail.forget_before(slowest);
+        self.readings.forget_before(slowest);
+        self.ahead.forget_before(slowest);
+        self.voids.forget_before(slowest);
     }
 
     /// See [`super::super::JournalStatus::oldest_ms`].
     pub(super) fn oldest_ms(&self) -> Option<u64> {
-        let in_memory = self.tail.find(self.slowest());
-        in_memory.map_or_else(|| self.ahead.oldest_ms(), |batch| Some(batch.received_ms))
+        let slowest = self.slowest();
+        let in_memory = self.tail.find(slowest);
+        in_memory.map_or_else(|| self.ahead.oldest_ms(slowest), |batch| Some(batch.received_ms))
     }
 
     pub(super) fn condition(&self, waiting: bool) -> Condition {

@@ -6,12 +6,14 @@
 //! advance --> cursors --syncer thread--> sync, trim, room         reading on a blocking thread, if it lags
 //! ```
 //!
-//! No file is touched on an async thread. Two locks: `front` for what the async side needs, held for moments; `store` for the files, held
-//! by the threads of [`super::engine`] and by readings, and taken before `front` where both are.
+//! No file is touched on an async thread. Three locks: `front` for what the async side needs, held for moments; `store` for the files, held
+//! by the threads of [`super::engine`] and by readings, and taken before `front` where both are; and before both `turn`, held by a round
+//! of the syncer, and while a cursor comes or goes.
 //!
 //! | module | holds |
 //! | --- | --- |
 //! | [`front`] | what the async side needs |
+//! | [`cursors`] | cursors move, come and go |
 //! | [`rounds`] | what the threads of [`super::engine`] do for one journal |
 //! | [`readback`] | readings from disk |
 //! | [`reports`] | what is logged |
@@ -28,13 +30,15 @@ use super::counted_in::CountedIn;
 use super::engine::Engine;
 use super::faults::{JournalFaults, ReadTrouble};
 use super::files::Files;
+use super::readings::{Readings, Voids};
 use super::room::StreamRoom;
 use super::store::{Entry, Store};
-use super::tail::{Ahead, Readings, Tail};
-use super::{AppendError, Batch, CursorGuard, DEFAULT_CURSOR, JournalStatus, NewBatch, Position};
-use front::{Front, Queued, extend};
+use super::tail::{Ahead, Tail};
+use super::{AppendError, Batch, JournalStatus, NewBatch, Position};
+use front::{Cursor, Front, Queued, extend};
 use told::Told;
 
+mod cursors;
 mod front;
 mod readback;
 mod reports;
@@ -60,11 +64,11 @@ pub struct Durable {
     news: Notify,
     store: Mutex<Store>,
     front: Mutex<Front>,
-    guard: Mutex<Option<Arc<dyn CursorGuard>>>,
+    turn: Mutex<()>,
 }
 
 impl Durable {
-    /// The journal in `store`. `engine` has to be told of it.
+    /// The journal in `store`, with the cursors that are there. `engine` has to be told of it.
     pub fn new(
         name: String,
         files: Arc<dyn Files>,
@@ -79,9 +83,9 @@ impl Durable {
             of_own += charge.own;
             charge
         });
-        let mut cursors = store.cursors();
-        let oldest = store.extents().next().map_or(store.end(), |(begin, _)| begin);
-        cursors.entry(DEFAULT_CURSOR.to_owned()).or_insert(oldest);
+        let of_store = store.cursors().into_iter();
+        let cursors = of_store.map(|(name, position)| (name, Cursor { position, guard: None }));
+        let cursors = cursors.collect();
         let mut ranges = VecDeque::new();
         for extent in store.extents() {
             extend(&mut ranges, extent);
@@ -93,7 +97,7 @@ impl Durable {
             readings: Readings::default(),
             ahead: Ahead::default(),
             reading: BTreeSet::new(),
-            void: None,
+            voids: Voids::default(),
             read_failed: None,
             read_trouble: ReadTrouble::default(),
             faults: JournalFaults::default(),
@@ -122,7 +126,7 @@ impl Durable {
             news: Notify::new(),
             store: Mutex::new(store),
             front: Mutex::new(front),
-            guard: Mutex::default(),
+            turn: Mutex::default(),
         };
         journal.report(faults);
         journal
@@ -176,12 +180,10 @@ impl Durable {
             let news = self.news.notified();
             let look = {
                 let mut front = self.front();
-                if let Some((_, end)) = front.void.filter(|(begin, end)| (*begin..*end).contains(&at)) {
-                    at = end;
-                }
+                at = front.voids.after(at);
                 let found = front.tail.find(at).cloned();
                 if let Some(batch) = found.or_else(|| front.readings.find(at)) {
-                    front.ahead.note(&batch);
+                    front.ahead.note(from, &batch);
                     return Some(batch);
                 }
                 let on_disk = front.ranges.back().is_some_and(|(_, end)| *end > at);
@@ -212,37 +214,6 @@ impl Durable {
                 Look::Again(retry) => tokio::time::sleep(retry).await,
             }
         }
-    }
-
-    /// See [`super::Journal::cursor`].
-    pub fn cursor(&self, name: &str) -> Position {
-        let mut front = self.front();
-        if let Some(cursor) = front.cursors.get(name) {
-            return *cursor;
-        }
-        let oldest = front.ranges.front().map_or(front.end, |(begin, _)| *begin);
-        front.cursors.insert(name.to_owned(), oldest);
-        oldest
-    }
-
-    /// See [`super::Journal::advance`].
-    pub fn advance(&self, name: &str, position: Position) {
-        let mut front = self.front();
-        let position = position.min(front.end);
-        let cursor = front.cursors.entry(name.to_owned()).or_default();
-        *cursor = position.max(*cursor);
-        let slowest = front.slowest();
-        front.tail.forget_before(slowest);
-        front.ahead.forget_before(slowest);
-        drop(front);
-        if self.is_waiting() {
-            self.engine.hurry();
-        }
-    }
-
-    /// See [`super::Journal::guard_cursors`].
-    pub fn guard_cursors(&self, guard: Option<Arc<dyn CursorGuard>>) -> Option<Arc<dyn CursorGuard>> {
-        std::mem::replace(&mut *self.guard.lock().unwrap_or_else(PoisonError::into_inner), guard)
     }
 
     /// See [`super::Journal::close`].
@@ -294,10 +265,16 @@ impl Durable {
     /// Touches no file from now on, so that the journal may be opened anew, and gives its room back. To be called when it is closed and
     /// written, and where no sync is under way.
     pub fn retire(&self) {
-        self.guard_cursors(None);
+        let _turn = self.turn();
         let held = {
             let store = self.store();
-            self.front().retired = true;
+            let mut front = self.front();
+            front.retired = true;
+            // Their guards have seen them to disk.
+            for cursor in front.cursors.values_mut() {
+                cursor.guard = None;
+            }
+            drop(front);
             store.held()
         };
         self.free(held);

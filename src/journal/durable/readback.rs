@@ -22,13 +22,14 @@ impl Durable {
         let read_to = match result {
             Ok(ReadEnd::Batches(batches)) => {
                 let to = batches.last().map_or(from, |last| last.end());
-                front.readings.keep(from, batches);
+                let cursors: Vec<Position> = front.cursors.values().map(|cursor| cursor.position).collect();
+                front.readings.keep(from, batches, &cursors);
                 Ok(to)
             }
             Ok(ReadEnd::Nothing(to)) => {
                 // At least one position further, or nobody would get anywhere.
                 let to = to.max(from.plus(1));
-                front.void = Some((from, to));
+                front.voids.note(from, to);
                 Ok(to)
             }
             Err(error) => Err(error),

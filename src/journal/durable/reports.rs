@@ -43,6 +43,22 @@ impl Durable {
                     stream, cursor = name, kept = %kept.display(),
                     "the cursor cannot be read: everything that is still in the journal is forwarded again"
                 ),
+                Fault::CursorNotWanted {
+                    name,
+                    bytes,
+                    kept,
+                    left,
+                } => {
+                    let kept = kept.map(|kept| kept.display().to_string());
+                    tracing::warn!(
+                        stream,
+                        cursor = name,
+                        bytes,
+                        kept,
+                        not_removed = left,
+                        "a cursor of an output that is gone is removed: what that output had not delivered is not kept for it any more"
+                    );
+                }
                 Fault::NotSynced { from, to, error } => {
                     let text = "what was appended could not be made durable: a power loss may take it. The journal goes on in a new segment";
                     let told = {

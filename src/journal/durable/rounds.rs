@@ -1,6 +1,6 @@
 //! What the writer thread and the syncer thread do for one journal, whenever it is its turn.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::AppendError;
@@ -85,6 +85,8 @@ impl Durable {
     /// Notes the cursors, makes durable what is not, and removes what all have passed. `all`: the cursors too, in any case. False if
     /// nothing was to be made durable.
     pub fn sync_round(self: &Arc<Self>, all: bool) -> bool {
+        // No cursor comes or goes meanwhile.
+        let _turn = self.turn();
         let in_need = self.is_waiting();
         let (cursors, cursors_due) = {
             let mut front = self.front();
@@ -94,15 +96,14 @@ impl Durable {
                 .is_none_or(|synced| synced.elapsed() >= CURSOR_SYNC_INTERVAL);
             (front.cursors.clone(), due)
         };
-        let guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(guard) = &guard {
+        for guard in cursors.values().filter_map(|cursor| cursor.guard.as_ref()) {
             guard.store();
         }
         let (work, dir, to_remove) = {
             let mut store = self.store();
             let mut outcome = Ok(());
-            for (name, position) in &cursors {
-                outcome = outcome.and(store.write_cursor(name, *position));
+            for (name, cursor) in &cursors {
+                outcome = outcome.and(store.write_cursor(name, cursor.position));
             }
             if let Err(trouble) = outcome {
                 drop(store);
@@ -121,7 +122,8 @@ impl Durable {
             return false;
         }
         let with_cursors = work.has_cursors();
-        if let Some(guard) = guard.filter(|_| with_cursors) {
+        let synced = work.cursors().filter_map(|name| cursors.get(name));
+        for guard in synced.filter_map(|cursor| cursor.guard.as_ref()) {
             guard.sync();
         }
         let synced = work.run(&*self.files, &dir);

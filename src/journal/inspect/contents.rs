@@ -86,6 +86,13 @@ impl Inspection {
         cursors.min().unwrap_or_default()
     }
 
+    /// What a cursor that stands there has before it, in bytes.
+    pub fn backlog_from(&self, position: Position) -> u64 {
+        let segments = self.segments.iter();
+        let before = segments.map(|segment| segment.base.plus(segment.bytes).since(position.max(segment.base)));
+        before.sum()
+    }
+
     /// The version of the newest batches and cursors, as far as that can be told. None if there is nothing to tell it by.
     pub fn version(&self) -> Option<u8> {
         let cursors = self.cursors.values().filter_map(|cursor| match cursor {
@@ -134,12 +141,7 @@ pub fn inspect(dir: &Path) -> Result<Inspection, InspectError> {
         }
     }
     inspection.segments.sort_by_key(|segment| (segment.base, segment.bytes));
-    let slowest = inspection.slowest();
-    let backlog = inspection
-        .segments
-        .iter()
-        .map(|segment| segment.base.plus(segment.bytes).since(slowest.max(segment.base)));
-    inspection.backlog_bytes = backlog.sum();
+    inspection.backlog_bytes = inspection.backlog_from(inspection.slowest());
     inspection.kept = kept(&Place::new(dir.to_owned()))?;
     Ok(inspection)
 }

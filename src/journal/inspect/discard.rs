@@ -9,7 +9,6 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::super::DEFAULT_CURSOR;
 use super::super::files::{Files, SystemFiles};
 use super::super::recovery::beyond_all;
 use super::super::segment::FileName;
@@ -83,11 +82,11 @@ pub fn discard(held: &Held) -> Result<u64, InspectError> {
 /// Moves all cursors to the end, durably.
 fn move_cursors(store: &mut Store) -> Result<(), Trouble> {
     let end = store.end();
-    let mut names: Vec<String> = store.cursors().into_keys().collect();
-    if names.is_empty() {
-        names.push(DEFAULT_CURSOR.to_owned());
-    }
-    for name in &names {
+    let names: Vec<String> = store.cursors().into_keys().collect();
+    // As a daemon would make it, if there is none.
+    let outputs: Vec<&str> = names.iter().map(String::as_str).collect();
+    store.settle_cursors(&outputs)?;
+    for name in store.cursors().keys() {
         store.write_cursor(name, end)?;
     }
     let synced = store.begin_sync(true).run(&SystemFiles, store.dir());

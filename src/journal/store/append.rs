@@ -127,7 +127,7 @@ impl Store {
         Ok(())
     }
 
-    fn begin_segment(&mut self) -> Result<(), Trouble> {
+    pub(super) fn begin_segment(&mut self) -> Result<(), Trouble> {
         let mut segment = Segment::new(self.end, 0);
         let path = self.settings.dir.join(segment.file_name());
         match self.files.create(&path) {

@@ -18,7 +18,8 @@
 //! | --- | --- |
 //! | [`layout`] | where a stream's journal is, and what is called how in quarantine |
 //! | [`append`] | writing |
-//! | [`sync`] | cursors, and what is made durable when |
+//! | [`cursors`] | cursors come, move and go |
+//! | [`sync`] | what is made durable when |
 //! | [`trim`] | what goes when all have passed it |
 
 use std::collections::{BTreeMap, VecDeque};
@@ -37,6 +38,7 @@ use super::work::{Passed, ReadOut, ReadPlan};
 use super::{NewBatch, Position};
 
 pub mod append;
+pub mod cursors;
 pub mod layout;
 pub mod sync;
 pub mod trim;

@@ -1,48 +1,10 @@
-//! Cursors, and what is made durable when.
+//! What is made durable when.
 
-use std::io;
-
-use super::super::Position;
-use super::super::cursor::CursorFile;
 use super::super::faults::Fault;
-use super::super::segment::is_cursor_name;
 use super::super::work::{SegmentSync, SyncWork, Synced};
 use super::{Store, Trouble, trouble};
 
 impl Store {
-    /// Notes where a cursor stands. From now on it survives a kill; a power loss only when it was synced.
-    pub fn write_cursor(&mut self, name: &str, position: Position) -> Result<(), Trouble> {
-        if let Some(cursor) = self.cursors.get_mut(name) {
-            let written = cursor.write(position);
-            return written.map_err(|error| trouble("writing a cursor", &error));
-        }
-        if !is_cursor_name(name) {
-            return Err(Trouble::DiskFailing(format!("{name:?} is no name for a cursor")));
-        }
-        let path = self.settings.dir.join(format!("cursor.{name}"));
-        let made = match self.files.create(&path) {
-            // By an attempt that failed.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.files.open(&path),
-            made => made,
-        };
-        let mut cursor = CursorFile::new(made.map_err(|error| trouble("making a cursor", &error))?);
-        let written = cursor.write(position);
-        self.cursors.insert(name.to_owned(), cursor);
-        written.map_err(|error| trouble("writing a cursor", &error))
-    }
-
-    /// Where the slowest cursor stands after a power loss. Nothing before it is needed.
-    pub fn durably_passed(&self) -> Position {
-        let named = self.cursors.values().map(|cursor| {
-            if cursor.named {
-                cursor.durable()
-            } else {
-                Position::default()
-            }
-        });
-        named.min().unwrap_or_default()
-    }
-
     /// Collects what is not durable. Cursors are left out unless `with_cursors`: they move all the time, and are worth a sync of their
     /// own when a segment can go.
     pub fn begin_sync(&self, with_cursors: bool) -> SyncWork {

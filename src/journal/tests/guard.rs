@@ -37,7 +37,7 @@ impl CursorGuard for Witness {
     fn store(&self) {
         self.look();
         self.known
-            .store(self.journal.cursor(DEFAULT_CURSOR).0, Ordering::SeqCst);
+            .store(self.journal.cursor(DEFAULT_CURSOR).unwrap().0, Ordering::SeqCst);
         self.stores.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -51,7 +51,7 @@ impl CursorGuard for Witness {
 async fn a_cursor_is_on_disk_only_after_its_guard_has_stored_what_belongs_before_it() {
     let dir = tempfile::tempdir().unwrap();
     let journals = Journals::start(settings(dir.path(), 1024 * 1024)).unwrap();
-    let journal = Arc::new(journals.open("web").unwrap());
+    let journal = Arc::new(journals.open("web", &[]).unwrap());
     let witness = Arc::new(Witness {
         dir: dir.path().join("journal/web"),
         journal: journal.clone(),
@@ -60,7 +60,7 @@ async fn a_cursor_is_on_disk_only_after_its_guard_has_stored_what_belongs_before
         syncs: AtomicU64::new(0),
         too_early: AtomicU64::new(0),
     });
-    assert!(journal.guard_cursors(Some(witness.clone())).is_none());
+    assert!(journal.guard_cursor(DEFAULT_CURSOR, Some(witness.clone())).is_none());
     // Until the threads have been round often enough, however slow they are.
     let mut number = 0;
     while witness.stores.load(Ordering::SeqCst) < 50 {
@@ -75,5 +75,5 @@ async fn a_cursor_is_on_disk_only_after_its_guard_has_stored_what_belongs_before
         "the cursor was made durable at the end, if not before"
     );
     assert_eq!(cursor_on_disk(&witness.dir), journal.end());
-    assert!(journal.guard_cursors(None).is_some());
+    assert!(journal.guard_cursor(DEFAULT_CURSOR, None).is_some());
 }

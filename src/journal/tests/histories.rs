@@ -104,6 +104,26 @@ fn a_damaged_segment_that_is_not_set_aside_is_found_out() {
 }
 
 #[test]
+fn a_cursor_that_is_added_and_not_durable_is_found_out() {
+    is_found_out(Plant::AddedNotDurable, Rule::Cursor);
+}
+
+#[test]
+fn a_removed_cursor_that_holds_the_journal_back_is_found_out() {
+    is_found_out(Plant::RemovedHoldsBack, Rule::Room);
+}
+
+#[test]
+fn positions_that_only_a_removed_cursor_had_passed_and_that_are_used_again_are_found_out() {
+    is_found_out(Plant::RemovedEndForgotten, Rule::PositionTwice);
+}
+
+#[test]
+fn a_segment_that_goes_before_one_of_the_cursors_has_passed_it_is_found_out() {
+    is_found_out(Plant::CursorNotAsked, Rule::UnlinkedTooEarly);
+}
+
+#[test]
 fn nothing_is_found_where_nothing_is_planted() {
     for seed in 0..1_000 {
         assert!(play(seed, Plant::Sound).0.is_ok(), "{}", explain(seed, Plant::Sound));

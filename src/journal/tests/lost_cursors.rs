@@ -17,7 +17,7 @@ const GARBAGE: &[u8] = b"\xFFLSC\x01 this was a cursor, and its position is not 
 
 fn open(state_dir: &Path) -> (Journals, Journal) {
     let journals = Journals::start(settings(state_dir, 1024 * 1024)).unwrap();
-    let journal = journals.open("web").unwrap();
+    let journal = journals.open("web", &[]).unwrap();
     (journals, journal)
 }
 
@@ -61,7 +61,7 @@ async fn positions_go_on_beyond_where_a_lost_cursor_can_have_been() {
     for round in 0..3 {
         let (journals, journal) = open(dir.path());
         // So that whoever keeps ids by position believes none of them.
-        assert_eq!(journal.cursor(DEFAULT_CURSOR), Position(0));
+        assert_eq!(journal.cursor(DEFAULT_CURSOR).unwrap(), Position(0));
         assert_eq!(journal.status().faults.cursors_unreadable, 1);
         let position = journal.append(batch(round, 10)).await.unwrap();
         assert!(position >= used_to, "{position} was used: all before {used_to} is");
@@ -71,14 +71,14 @@ async fn positions_go_on_beyond_where_a_lost_cursor_can_have_been() {
     }
     let (journals, journal) = open(dir.path());
     for round in 0..3 {
-        let found = journal.next(journal.cursor(DEFAULT_CURSOR)).await.unwrap();
+        let found = journal.next(journal.cursor(DEFAULT_CURSOR).unwrap()).await.unwrap();
         assert_eq!(found.received_ms, round);
         journal.advance(DEFAULT_CURSOR, found.end());
     }
     journals.stop();
     let (_journals, journal) = open(dir.path());
     assert_eq!(journal.status().faults.cursors_unreadable, 0);
-    assert_eq!(journal.cursor(DEFAULT_CURSOR), used_to);
+    assert_eq!(journal.cursor(DEFAULT_CURSOR).unwrap(), used_to);
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn what_is_still_there_is_forwarded_again_before_what_comes() {
     let (_journals, journal) = open(dir.path());
     let position = journal.append(batch(3, 10)).await.unwrap();
     assert!(position > Position(1 << 40));
-    let mut at = journal.cursor(DEFAULT_CURSOR);
+    let mut at = journal.cursor(DEFAULT_CURSOR).unwrap();
     for number in 0..=3 {
         let found = journal.next(at).await.unwrap();
         assert_eq!(found.received_ms, number);
@@ -103,7 +103,7 @@ async fn a_discard_goes_on_beyond_a_lost_cursor_too() {
     discard(&hold(&Place::new(dir.path().join("journal/web"))).unwrap()).unwrap();
     assert_eq!(kept(dir.path()), [GARBAGE]);
     let (_journals, journal) = open(dir.path());
-    let cursor = journal.cursor(DEFAULT_CURSOR);
+    let cursor = journal.cursor(DEFAULT_CURSOR).unwrap();
     assert!(cursor > end.plus(1 << 40) && journal.end() == cursor);
     assert_eq!(journal.append(batch(0, 1)).await.unwrap(), cursor);
 }

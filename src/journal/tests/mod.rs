@@ -7,6 +7,7 @@
 //! | [`world`] | one history: a store, its disk, and the judge |
 //! | [`histories`] | a hundred thousand of them, and the planted faults that must be found |
 //! | [`shell`] | the journal with its threads, on real files |
+//! | [`several`] | several cursors, on real files: they come, go and lag |
 //! | [`guard`] | what must be on disk before a cursor is |
 //! | [`lost_cursors`] | what becomes of a journal whose cursor cannot be read |
 //! | [`newer`] | what a newer livestreamd has written |
@@ -23,5 +24,6 @@ mod lost_cursors;
 mod newer;
 mod outside;
 mod release;
+mod several;
 mod shell;
 mod world;

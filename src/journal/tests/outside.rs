@@ -20,7 +20,7 @@ const DELIVERED: u64 = 2 * 10_032 + 32 + 7;
 
 async fn fill(state_dir: &Path) -> Journals {
     let journals = Journals::start(settings(state_dir, 1024 * 1024)).unwrap();
-    let journal = journals.open("web").unwrap();
+    let journal = journals.open("web", &[]).unwrap();
     for number in 0..30 {
         journal.append(batch(number, 10_000)).await.unwrap();
     }
@@ -263,11 +263,14 @@ async fn garbage_is_damage_and_a_cursor_of_garbage_is_unreadable() {
 /// What must hold after a discard: nothing is there, and what comes now stands behind all that ever was.
 async fn goes_on_behind(state_dir: &Path, end: Position) {
     let journals = Journals::start(settings(state_dir, 1024 * 1024)).unwrap();
-    let journal = journals.open("web").unwrap();
-    assert_eq!((journal.backlog_bytes(), journal.cursor(DEFAULT_CURSOR)), (0, end));
+    let journal = journals.open("web", &[]).unwrap();
+    assert_eq!(
+        (journal.backlog_bytes(), journal.cursor(DEFAULT_CURSOR).unwrap()),
+        (0, end)
+    );
     let position = journal.append(batch(99, 10)).await.unwrap();
     assert_eq!(position, end);
-    let found = journal.next(journal.cursor(DEFAULT_CURSOR)).await.unwrap();
+    let found = journal.next(journal.cursor(DEFAULT_CURSOR).unwrap()).await.unwrap();
     assert_eq!((found.position, found.received_ms), (end, 99));
     journals.stop();
 }

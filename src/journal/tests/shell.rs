@@ -65,15 +65,15 @@ async fn what_was_appended_is_there_after_a_restart_and_goes_on_behind_it() {
     let mut last = Position(0);
     for round in 0..3_u64 {
         let journals = Journals::start(settings(dir.path(), 10 * MIB)).unwrap();
-        let journal = journals.open("web").unwrap();
-        assert_eq!(journal.cursor(DEFAULT_CURSOR), Position(round * 42));
+        let journal = journals.open("web", &[]).unwrap();
+        assert_eq!(journal.cursor(DEFAULT_CURSOR).unwrap(), Position(round * 42));
         assert_eq!(journal.backlog_bytes(), round * 42);
         for number in 0..2 {
             let position = journal.append(batch(round * 2 + number, 10)).await.unwrap();
             assert!(position >= last);
             last = position.plus(42);
         }
-        let mut at = journal.cursor(DEFAULT_CURSOR);
+        let mut at = journal.cursor(DEFAULT_CURSOR).unwrap();
         for number in round..round * 2 + 2 {
             let found = within("a batch", journal.next(at)).await.unwrap();
             assert_eq!((found.received_ms, found.slot), (number, 1));
@@ -94,7 +94,7 @@ async fn what_was_appended_survives_without_an_orderly_end() {
     let dir = tempfile::tempdir().unwrap();
     let copy = tempfile::tempdir().unwrap();
     let journals = Journals::start(settings(dir.path(), 10 * MIB)).unwrap();
-    let journal = journals.open("web").unwrap();
+    let journal = journals.open("web", &[]).unwrap();
     for number in 0..100 {
         journal.append(batch(number, 5_000)).await.unwrap();
         if number == 70 {
@@ -110,7 +110,7 @@ async fn what_was_appended_survives_without_an_orderly_end() {
         }
     }
     let journals = Journals::start(settings(copy.path(), 10 * MIB)).unwrap();
-    let journal = journals.open("web").unwrap();
+    let journal = journals.open("web", &[]).unwrap();
     let mut at = Position(0);
     for number in 0..=70 {
         let found = within("a batch", journal.next(at)).await.unwrap();
@@ -125,7 +125,7 @@ async fn two_writers_and_a_reader_go_on_for_long_in_little_room() {
     const EACH: u64 = 3_000;
     let dir = tempfile::tempdir().unwrap();
     let journals = Journals::start(settings(dir.path(), MIB)).unwrap();
-    let journal = Arc::new(journals.open("web").unwrap());
+    let journal = Arc::new(journals.open("web", &[]).unwrap());
     let writers: Vec<_> = (0..2)
         .map(|writer| {
             let journal = Arc::clone(&journal);
@@ -170,7 +170,7 @@ async fn two_writers_and_a_reader_go_on_for_long_in_little_room() {
 async fn a_full_journal_makes_its_writers_wait_until_a_segment_can_go() {
     let dir = tempfile::tempdir().unwrap();
     let journals = Journals::start(settings(dir.path(), MIB)).unwrap();
-    let journal = Arc::new(journals.open("web").unwrap());
+    let journal = Arc::new(journals.open("web", &[]).unwrap());
     let writer = {
         let journal = Arc::clone(&journal);
         tokio::spawn(async move {
@@ -199,7 +199,7 @@ async fn a_full_journal_makes_its_writers_wait_until_a_segment_can_go() {
 async fn a_batch_larger_than_the_journal_gets_in_when_that_is_empty() {
     let dir = tempfile::tempdir().unwrap();
     let journals = Journals::start(settings(dir.path(), 100_000)).unwrap();
-    let journal = Arc::new(journals.open("web").unwrap());
+    let journal = Arc::new(journals.open("web", &[]).unwrap());
     journal.append(batch(0, 10)).await.unwrap();
     let large = tokio::spawn({
         let journal = Arc::clone(&journal);
@@ -218,7 +218,7 @@ async fn a_batch_larger_than_the_journal_gets_in_when_that_is_empty() {
 async fn a_large_batch_gets_in_although_all_before_it_was_passed_long_ago() {
     let dir = tempfile::tempdir().unwrap();
     let journals = Journals::start(settings(dir.path(), 100_000)).unwrap();
-    let journal = journals.open("web").unwrap();
+    let journal = journals.open("web", &[]).unwrap();
     journal.append(batch(0, 10)).await.unwrap();
     journal.advance(DEFAULT_CURSOR, Position(42));
     let is_durable = || {
@@ -238,7 +238,7 @@ async fn a_stop_leaves_nobody_waiting() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Arc::new(FailingFiles::default());
     let journals = Journals::start_on(settings(dir.path(), MIB), Arc::new(Failing(Arc::clone(&disk)))).unwrap();
-    let journal = Arc::new(journals.open("web").unwrap());
+    let journal = Arc::new(journals.open("web", &[]).unwrap());
     disk.fails.store(true, Ordering::Relaxed);
     let waiting = tokio::spawn({
         let journal = Arc::clone(&journal);
@@ -259,7 +259,7 @@ async fn a_stop_leaves_nobody_waiting() {
 async fn a_wait_that_is_given_up_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
     let journals = Journals::start(settings(dir.path(), 100_000)).unwrap();
-    let journal = Arc::new(journals.open("web").unwrap());
+    let journal = Arc::new(journals.open("web", &[]).unwrap());
     journal.append(batch(0, 60_000)).await.unwrap();
     for _ in 0..20 {
         let waited = tokio::time::timeout(Duration::from_millis(3), journal.append(batch(9, 60_000))).await;
@@ -289,7 +289,7 @@ async fn a_wait_that_is_given_up_leaves_nothing_behind() {
 async fn a_closed_journal_is_read_to_its_end_and_takes_no_more() {
     let dir = tempfile::tempdir().unwrap();
     let journals = Journals::start(settings(dir.path(), 100_000)).unwrap();
-    let journal = Arc::new(journals.open("web").unwrap());
+    let journal = Arc::new(journals.open("web", &[]).unwrap());
     journal.append(batch(0, 90_000)).await.unwrap();
     let waiting = tokio::spawn({
         let journal = Arc::clone(&journal);
@@ -312,9 +312,9 @@ async fn journals_of_streams_that_are_not_configured_are_kept_and_named() {
     let dir = tempfile::tempdir().unwrap();
     let journals = Journals::start(settings(dir.path(), MIB)).unwrap();
     for name in ["web", "app"] {
-        journals.open(name).unwrap().append(batch(0, 10)).await.unwrap();
+        journals.open(name, &[]).unwrap().append(batch(0, 10)).await.unwrap();
     }
-    journals.open("empty").unwrap();
+    journals.open("empty", &[]).unwrap();
     assert_eq!(
         journals.orphans(&BTreeSet::from(["web"])).unwrap(),
         [("app".to_owned(), 42)]
@@ -323,19 +323,20 @@ async fn journals_of_streams_that_are_not_configured_are_kept_and_named() {
 
 /// The system's files, until the disk is told to fail. Counts what is read.
 #[derive(Debug, Default)]
-struct FailingFiles {
-    fails: AtomicBool,
+pub struct FailingFiles {
+    pub fails: AtomicBool,
     full: AtomicBool,
     reads_fail: AtomicBool,
-    syncs_fail: AtomicBool,
-    opened_to_read: AtomicU64,
+    pub syncs_fail: AtomicBool,
+    pub unlinks_fail: AtomicBool,
+    pub opened_to_read: AtomicU64,
 }
 
 #[derive(Debug)]
 struct FailingFile(Arc<dyn OpenFile>, Arc<FailingFiles>);
 
 #[derive(Clone, Debug)]
-struct Failing(Arc<FailingFiles>);
+pub struct Failing(pub Arc<FailingFiles>);
 
 impl Files for Failing {
     fn make_dir(&self, dir: &Path) -> std::io::Result<()> {
@@ -359,6 +360,9 @@ impl Files for Failing {
         SystemFiles.rename(from, to)
     }
     fn unlink(&self, path: &Path) -> std::io::Result<()> {
+        if self.0.unlinks_fail.load(Ordering::Relaxed) {
+            return Err(std::io::Error::from_raw_os_error(5));
+        }
         SystemFiles.unlink(path)
     }
     fn sync_dir(&self, dir: &Path) -> std::io::Result<()> {
@@ -409,7 +413,7 @@ async fn while_the_disk_fails_appends_wait_and_go_on_when_it_works_again() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Arc::new(FailingFiles::default());
     let journals = Journals::start_on(settings(dir.path(), MIB), Arc::new(Failing(Arc::clone(&disk)))).unwrap();
-    let journal = Arc::new(journals.open("web").unwrap());
+    let journal = Arc::new(journals.open("web", &[]).unwrap());
     journal.append(batch(0, 10)).await.unwrap();
     for (number, (failing, is_full_disk)) in [(1, (&disk.fails, false)), (2, (&disk.full, true))] {
         failing.store(true, Ordering::Relaxed);
@@ -457,7 +461,7 @@ async fn a_disk_that_recovers_is_noticed_without_an_append() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Arc::new(FailingFiles::default());
     let journals = Journals::start_on(settings(dir.path(), MIB), Arc::new(Failing(Arc::clone(&disk)))).unwrap();
-    let journal = journals.open("web").unwrap();
+    let journal = journals.open("web", &[]).unwrap();
     journal.append(batch(0, 10)).await.unwrap();
     disk.fails.store(true, Ordering::Relaxed);
     journal.advance(DEFAULT_CURSOR, Position(42));
@@ -475,10 +479,10 @@ async fn a_journal_that_cannot_be_read_says_so_until_it_can() {
     let disk = Arc::new(FailingFiles::default());
     let start = || Journals::start_on(settings(dir.path(), MIB), Arc::new(Failing(Arc::clone(&disk)))).unwrap();
     let journals = start();
-    journals.open("web").unwrap().append(batch(7, 10)).await.unwrap();
+    journals.open("web", &[]).unwrap().append(batch(7, 10)).await.unwrap();
     journals.stop();
     let journals = start();
-    let journal = Arc::new(journals.open("web").unwrap());
+    let journal = Arc::new(journals.open("web", &[]).unwrap());
     assert_eq!(journal.status().read_trouble, None);
     disk.reads_fail.store(true, Ordering::Relaxed);
     let reader = tokio::spawn({
@@ -502,7 +506,7 @@ async fn what_is_found_wrong_is_counted() {
     let disk = Arc::new(FailingFiles::default());
     let start = || Journals::start_on(settings(dir.path(), MIB), Arc::new(Failing(Arc::clone(&disk)))).unwrap();
     let journals = start();
-    let journal = journals.open("web").unwrap();
+    let journal = journals.open("web", &[]).unwrap();
     for number in 0..40 {
         journal.append(batch(number, 10_000)).await.unwrap();
     }
@@ -519,7 +523,7 @@ async fn what_is_found_wrong_is_counted() {
     std::fs::write(web.join("cursor.default"), "no cursor").unwrap();
 
     let journals = start();
-    let journal = journals.open("web").unwrap();
+    let journal = journals.open("web", &[]).unwrap();
     let mut wanted = JournalFaults {
         cuts: 1,
         cut_bytes: 10_031,
@@ -558,7 +562,7 @@ async fn a_long_backlog_is_read_chunk_by_chunk_and_what_keeps_up_is_not_read_bac
     let disk = Arc::new(FailingFiles::default());
     let start = || Journals::start_on(settings(dir.path(), 400 * MIB), Arc::new(Failing(Arc::clone(&disk)))).unwrap();
     let journals = start();
-    let journal = journals.open("web").unwrap();
+    let journal = journals.open("web", &[]).unwrap();
     let mut at = Position(0);
     for number in 0..BATCHES {
         journal.append(batch(number, LENGTH as usize)).await.unwrap();
@@ -571,7 +575,7 @@ async fn a_long_backlog_is_read_chunk_by_chunk_and_what_keeps_up_is_not_read_bac
     drop(journal);
     journals.stop();
     let journals = start();
-    let journal = journals.open("web").unwrap();
+    let journal = journals.open("web", &[]).unwrap();
     assert_eq!(journal.backlog_bytes(), BATCHES * (LENGTH + 32));
     let (mut at, mut alive) = (Position(0), Vec::new());
     for number in 0..BATCHES {
@@ -600,7 +604,7 @@ async fn a_reader_that_is_called_off_all_the_time_still_gets_on() {
     let dir = tempfile::tempdir().unwrap();
     let open = || {
         let journals = Journals::start(settings(dir.path(), MIB)).unwrap();
-        let journal: Journal = journals.open("web").unwrap();
+        let journal: Journal = journals.open("web", &[]).unwrap();
         (journals, journal)
     };
     let (journals, journal) = open();

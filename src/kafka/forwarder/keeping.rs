@@ -6,25 +6,27 @@ use std::io;
 
 use tracing::{error, info, warn};
 
-use super::{Forwarder, Parcel, Place};
+use super::{Forwarder, Place};
+use crate::shape::parcel::Parcel;
 use crate::telemetry::counters::DeadLetterReason;
 
 impl Forwarder {
     /// Keeps what there is of a record. True if it is durable; it may have been before.
-    pub(super) async fn keep(&mut self, whole: &Parcel<'_>, place: Place) -> bool {
+    pub(super) async fn keep(&mut self, whole: &Parcel<'_>, place: Place<'_>) -> bool {
         let reason = whole.dead_letter_reason().unwrap_or(DeadLetterReason::TooLargeForKafka);
         let (quarantine, stream) = (self.quarantine.clone(), self.settings.name.clone());
-        let record = whole.bytes().to_vec();
+        let record = place.record.to_vec();
         let keep = move || quarantine.keep_record(&stream, place.start, &record, reason);
         let kept = tokio::task::spawn_blocking(keep).await;
-        let (stream, position, bytes) = (&self.settings.name, place.start, whole.size());
+        let (stream, output) = (&self.settings.name, self.settings.output.further());
+        let (position, bytes) = (place.start, place.record.len());
         match kept.unwrap_or_else(|failed| Err(io::Error::other(failed))) {
             Ok(kept) => {
                 if kept.is_new {
                     self.counters.quarantined.one();
                     if let Some(told) = self.digest.note("kept", self.born.elapsed()) {
                         let file = kept.path.display();
-                        info!(stream, %position, bytes, %file, more_since_the_last_line = told.untold, "a record is kept in the quarantine");
+                        info!(stream, output, %position, bytes, %file, more_since_the_last_line = told.untold, "a record is kept in the quarantine");
                     }
                 }
                 true
@@ -33,7 +35,7 @@ impl Forwarder {
                 self.counters.quarantine_failures.one();
                 if let Some(told) = self.digest.note("not kept", self.born.elapsed()) {
                     error!(
-                        stream, %position, bytes, %error, more_since_the_last_line = told.untold,
+                        stream, output, %position, bytes, %error, more_since_the_last_line = told.untold,
                         "a record cannot be kept in the quarantine: make room there, or kafka has its first bytes and nobody the rest"
                     );
                 }
@@ -43,13 +45,14 @@ impl Forwarder {
     }
 
     /// Reports that the cursor passes a record that is in the quarantine alone.
-    pub(super) fn tell_undescribed(&mut self, place: Place) {
+    pub(super) fn tell_undescribed(&mut self, place: Place<'_>) {
         self.counters.undescribed.one();
         if let Some(told) = self.digest.note("undescribed", self.born.elapsed()) {
             warn!(
                 stream = self.settings.name,
+                output = self.settings.output.further(),
                 position = %place.start,
-                topic = self.settings.dead_letter_topic,
+                topic = self.settings.output.dead_letter_topic(),
                 more_since_the_last_line = told.untold,
                 "not even an empty dead letter fits into its topic: the record is in the quarantine only; raise max.message.bytes of the topic"
             );

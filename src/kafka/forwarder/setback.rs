@@ -78,17 +78,18 @@ impl Forwarder {
             None => setback.failure.to_string(),
         };
         // Who has nothing to deliver is held up by nothing, and no delivery would ever show that it is over.
-        if setback.is_own() || self.journal.backlog_bytes() > 0 {
+        let backlog = self.journal.backlog_of(self.settings.output.name());
+        if setback.is_own() || backlog.unwrap_or_default() > 0 {
             self.show_setback(reason, setback.failure.advice(), failures, wait);
         }
         self.tell_setback(setback, failures, wait);
         if company != self.trouble.company() {
-            let stream = &self.settings.name;
+            let (stream, output) = (&self.settings.name, self.settings.output.further());
             let text = "the stream goes on apart from the others, until it has caught up";
             if self.digest.note("apart", self.born.elapsed()).is_some() {
-                info!(stream, "{text}");
+                info!(stream, output, "{text}");
             } else {
-                debug!(stream, "{text}");
+                debug!(stream, output, "{text}");
             }
         }
         wait
@@ -101,22 +102,24 @@ impl Forwarder {
             None => format!("{code:?} {class:?}"),
         };
         let told = self.setbacks.note(kind, self.born.elapsed());
-        let (stream, cursor, wait_ms) = (&self.settings.name, self.cursor(), wait.as_millis() as u64);
+        let (stream, output) = (&self.settings.name, self.settings.output.further());
+        let (cursor, wait_ms) = (self.cursor(), wait.as_millis() as u64);
         let Some(told) = told else {
-            debug!(stream, %cursor, ?code, ?class, failures, wait_ms, "kafka did not take a record, as told before");
+            debug!(stream, output, %cursor, ?code, ?class, failures, wait_ms, "kafka did not take a record, as told before");
             return;
         };
         let (times, since) = (told.repeated(), told.since(SystemTime::now()));
         if let Some(error) = &setback.no_producer {
-            warn!(stream, %cursor, %error, times, since, failures, wait_ms, "no kafka producer can be had: it is tried again");
+            warn!(stream, output, %cursor, %error, times, since, failures, wait_ms, "no kafka producer can be had: it is tried again");
         } else {
             warn!(
                 stream,
+                output,
                 %cursor,
                 ?code,
                 ?class,
-                topic = self.settings.topic,
-                dead_letter_topic = self.settings.dead_letter_topic,
+                topic = %self.settings.output.settings().topic,
+                dead_letter_topic = self.settings.output.dead_letter_topic(),
                 advice = setback.failure.advice(),
                 times,
                 since,
@@ -140,9 +143,9 @@ impl Forwarder {
 
     /// Its producer was left, because of this stream or another one.
     fn leave(&mut self, undelivered: usize, stall: &Stall) {
-        let stream = &self.settings.name;
+        let (stream, output) = (&self.settings.name, self.settings.output.further());
         if undelivered == 0 {
-            debug!(stream, "the stream goes on with another kafka producer");
+            debug!(stream, output, "the stream goes on with another kafka producer");
             return;
         }
         self.counters.rewinds.one();
@@ -152,13 +155,14 @@ impl Forwarder {
         });
         self.trouble.stalled(stall.others_deliver);
         let told = self.setbacks.note("stalled".to_owned(), self.born.elapsed());
-        let stream = &self.settings.name;
+        let (stream, output) = (&self.settings.name, self.settings.output.further());
         let (cursor, apart) = (self.cursor(), self.trouble.company() == Company::Troubled);
         let (silent_s, records) = (stall.since.elapsed().as_secs(), undelivered);
         if let Some(told) = told {
             let (times, since) = (told.repeated(), told.since(SystemTime::now()));
             warn!(
                 stream,
+                output,
                 %cursor,
                 records,
                 silent_s,
@@ -168,30 +172,31 @@ impl Forwarder {
                 "records wait and no delivery report comes: the stream goes back to its cursor, with another kafka producer"
             );
         } else {
-            debug!(stream, %cursor, records, silent_s, apart, "still no delivery report comes");
+            debug!(stream, output, %cursor, records, silent_s, apart, "still no delivery report comes");
         }
     }
 
     /// Records were delivered after there was trouble.
     pub(super) fn recover(&mut self, cursor: Position) {
-        let stream = &self.settings.name;
         let end = self.journal.end();
         if let Some(over) = self.trouble.delivered(cursor, end) {
             self.delivery.show(Delivery::Well);
             let Over { failures, stalls } = over;
+            let (stream, output) = (&self.settings.name, self.settings.output.further());
             if let Some(over) = self.setbacks.over(self.born.elapsed()) {
                 let (times, trouble_s) = (over.times, over.lasted.as_secs());
-                info!(stream, %cursor, failures, stalls, times, trouble_s, "kafka takes records again");
+                info!(stream, output, %cursor, failures, stalls, times, trouble_s, "kafka takes records again");
             } else {
-                debug!(stream, %cursor, failures, stalls, "kafka takes records again");
+                debug!(stream, output, %cursor, failures, stalls, "kafka takes records again");
             }
         }
         if self.may_go_back() {
+            let (stream, output) = (&self.settings.name, self.settings.output.further());
             let text = "the stream has caught up, and goes on together with the others";
             if self.digest.note("caught up", self.born.elapsed()).is_some() {
-                info!(stream, "{text}");
+                info!(stream, output, "{text}");
             } else {
-                debug!(stream, "{text}");
+                debug!(stream, output, "{text}");
             }
         }
     }

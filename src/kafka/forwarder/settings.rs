@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::info;
 
-use super::{Forwarder, ForwarderSettings, Repeats};
+use super::{Forwarder, ForwarderSettings, Repeats, filtered};
 
 impl Forwarder {
     /// Whether the settings of this generation are those that are wanted.
@@ -25,18 +25,18 @@ impl Forwarder {
         let ForwarderSettings {
             name,
             report_suite: _,
-            topic,
-            dead_letter_topic,
-            key: _,
+            output,
             dedup,
         } = &*self.settings;
+        self.filtered = filtered(output, &self.counters);
         if *dedup != before.dedup {
             // Goes by what is on disk, which has all that was delivered: what is in flight no more.
             self.repeats = None;
-            self.repeats = Repeats::read(&self.ids, name, dedup, &self.journal).await;
+            self.repeats = Repeats::read(&self.ids, name, output.name(), dedup, &self.journal).await;
         }
-        let (stream, cursor) = (name, self.journal.cursor(super::DEFAULT_CURSOR));
-        info!(stream, %cursor, topic, dead_letter_topic, "forwarding goes on from here by the new settings");
+        let (stream, cursor) = (name, self.cursor());
+        let (topic, dead_letter_topic) = (&output.settings().topic, output.dead_letter_topic());
+        info!(stream, output = output.further(), %cursor, %topic, dead_letter_topic, "forwarding goes on from here by the new settings");
         true
     }
 }

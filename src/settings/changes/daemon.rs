@@ -70,6 +70,8 @@ pub(super) fn between(current: &Settings, wanted: &Settings) -> (DaemonChanges, 
         admin,
         log,
         streams: _,
+        // Only `check` runs them.
+        tests: _,
     } = wanted;
     let mut restart = named([("state_dir", *state_dir == current.state_dir)]);
     restart.extend(proxy_keys(&current.proxy, proxy));

@@ -5,7 +5,7 @@
 //! | `url`, `max_connections`, `smoothing`, `smoothing_bucket_size` | *reconnect*: they are in the request of an open connection |
 //! | `connections` | only the surplus connections end, or start |
 //! | where the token comes from, `cooldown`, timeouts, `trusted_hosts`, ... | *at the next connect*: nobody is disconnected for them |
-//! | `topic`, `dead_letter_topic`, `key`, `report_suite` | *in place*: the forwarder changes between two records |
+//! | `topic`, `dead_letter_topic`, `key`, `timestamp`, `shape`, `outputs`, `report_suite` | *in place*: a forwarder changes between two records |
 //!
 //! Of the rest of the daemon, `[dedup]`, `log.filter` and `shutdown_timeout` change in place. What needs a restart is named
 //! ([`Changes::needs_restart`]), and stays as it was.

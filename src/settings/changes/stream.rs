@@ -2,9 +2,13 @@
 //!
 //! Settings are taken apart field by field, so that a new one cannot be forgotten here.
 
+use std::sync::Arc;
+
 use secrecy::ExposeSecret as _;
 
-use crate::settings::resolved::{Credential, Grant, SecretSource, StreamSettings};
+use crate::settings::resolved::{
+    Credential, DEFAULT_OUTPUT, Grant, Output, OutputSettings, SecretSource, StreamSettings,
+};
 
 /// The keys of a stream that differ, by what they ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,9 +41,7 @@ impl ChangedKeys {
             max_connections,
             smoothing,
             trusted_hosts,
-            topic,
-            dead_letter_topic,
-            key,
+            outputs,
         } = wanted;
         let bucket = |stream: &StreamSettings| stream.smoothing.map(|smoothing| smoothing.bucket_seconds);
         let mut next_connect = named([
@@ -64,12 +66,7 @@ impl ChangedKeys {
             ]),
             connections: *connections != current.connections,
             next_connect,
-            in_place: named([
-                ("topic", *topic == current.topic),
-                ("dead_letter_topic", *dead_letter_topic == current.dead_letter_topic),
-                ("key", *key == current.key),
-                ("report_suite", *report_suite == current.report_suite),
-            ]),
+            in_place: in_place(outputs, &current.outputs, *report_suite == current.report_suite),
         }
     }
 
@@ -84,6 +81,50 @@ impl ChangedKeys {
         let others = [&self.reconnect, &self.next_connect, &self.in_place];
         let others = others.into_iter().flatten().map(String::as_str);
         connections.into_iter().chain(others).collect()
+    }
+}
+
+/// What differs in what becomes of the hits. Outputs that come or go are named as a whole.
+fn in_place(wanted: &[Arc<Output>], current: &[Arc<Output>], same_suite: bool) -> Vec<String> {
+    let mut keys = Vec::new();
+    for output in wanted.iter().map(|output| output.settings()) {
+        match current.iter().find(|before| before.name() == output.name) {
+            Some(before) => keys.extend(output_keys(before.settings(), output)),
+            None => keys.push(path_of(output, "")),
+        }
+    }
+    keys.extend(named([("report_suite", same_suite)]));
+    let is_gone = |before: &&Arc<Output>| wanted.iter().all(|output| output.name() != before.name());
+    let gone = current.iter().filter(is_gone);
+    keys.extend(gone.map(|output| path_of(output.settings(), "")));
+    keys
+}
+
+fn output_keys(current: &OutputSettings, wanted: &OutputSettings) -> Vec<String> {
+    let OutputSettings {
+        name: _,
+        topic,
+        dead_letter_topic,
+        key,
+        timestamp,
+        shape,
+    } = wanted;
+    let keys = named([
+        ("topic", *topic == current.topic),
+        ("dead_letter_topic", *dead_letter_topic == current.dead_letter_topic),
+        ("key", *key == current.key),
+        ("timestamp", *timestamp == current.timestamp),
+        ("shape", *shape == current.shape),
+    ]);
+    keys.iter().map(|key| path_of(wanted, key)).collect()
+}
+
+/// The path of an output's key within its stream, or of the output as a whole.
+fn path_of(output: &OutputSettings, key: &str) -> String {
+    match (output.name.as_str(), key) {
+        (DEFAULT_OUTPUT, key) => key.to_owned(),
+        (name, "") => format!("outputs.{name}"),
+        (name, key) => format!("outputs.{name}.{key}"),
     }
 }
 

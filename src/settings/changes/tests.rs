@@ -11,7 +11,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::*;
 use crate::settings::resolved::{
-    AdminListen, Credential, DedupMode, Grant, LogFormat, MessageKey, SecretSource, Smoothing,
+    AdminListen, Credential, DedupMode, Grant, LogFormat, MessageKey, MessageTime, Output, OutputSettings,
+    SecretSource, Smoothing, Topics,
 };
 use crate::settings::{ClientFiles, Format, load_str};
 
@@ -181,18 +182,57 @@ fn where_a_token_comes_from_is_compared_by_what_it_is_and_named_without_it() {
     assert_eq!(between(token(secret("hush-1")), Arc::new(renamed)), ["credentials"]);
 }
 
+/// Changes the output that the stream has in any case.
+fn change(stream: &mut StreamSettings, how: impl FnOnce(&mut OutputSettings)) {
+    let mut settings = stream.outputs[0].settings().clone();
+    how(&mut settings);
+    stream.outputs[0] = Arc::new(Output::new(settings).unwrap());
+}
+
+#[test]
+fn outputs_come_and_go_as_a_whole_and_change_by_their_keys() {
+    let output = |name: &str, topic: &str| {
+        let settings = OutputSettings {
+            name: name.to_owned(),
+            ..OutputSettings::to(topic, "dead")
+        };
+        Arc::new(Output::new(settings).unwrap())
+    };
+    let mut before = plain().streams.remove(0);
+    before
+        .outputs
+        .extend([output("gone", "a"), output("kept", "b"), output("other", "c")]);
+    let mut after = before.clone();
+    after.outputs[3] = output("other", "d");
+    after.outputs[1] = output("new", "a");
+    let keys = ChangedKeys::between(&before, &after).in_place;
+    assert_eq!(keys, ["outputs.new", "outputs.other.topic", "outputs.gone"]);
+}
+
 #[test]
 fn where_hits_go_changes_in_place() {
     let found = keys(|stream| {
-        stream.topic = "elsewhere".to_owned();
-        stream.dead_letter_topic = "graveyard".to_owned();
-        stream.key = MessageKey::None;
+        change(stream, |output| {
+            *output = OutputSettings {
+                key: MessageKey::None,
+                timestamp: MessageTime::TimeGmt,
+                ..OutputSettings::to("elsewhere", "graveyard")
+            };
+            output.shape.incomplete_topic = Some("incomplete".to_owned());
+        });
         stream.report_suite = "suite".to_owned();
     });
     let wanted = ChangedKeys {
-        in_place: ["topic", "dead_letter_topic", "key", "report_suite"]
-            .map(str::to_owned)
-            .to_vec(),
+        in_place: [
+            "topic",
+            "dead_letter_topic",
+            "key",
+            "timestamp",
+            "shape",
+            "report_suite",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
         ..ChangedKeys::default()
     };
     assert_eq!(found, wanted);
@@ -371,15 +411,17 @@ fn vary(stream: &mut StreamSettings, differs: [bool; 17]) {
     if hosts {
         stream.trusted_hosts.push("example.com".to_owned());
     }
-    if topic {
-        stream.topic.push_str("-2");
-    }
-    if dead {
-        stream.dead_letter_topic.push_str("-2");
-    }
-    if key {
-        stream.key = MessageKey::Hit;
-    }
+    change(stream, |output| {
+        if topic {
+            output.topic = Topics::One(format!("{}-2", output.topic));
+        }
+        if dead {
+            output.dead_letter_topic.push_str("-2");
+        }
+        if key {
+            output.key = MessageKey::Hit;
+        }
+    });
 }
 
 fn draw() -> impl Strategy<Value = Draw> {

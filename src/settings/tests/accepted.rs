@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::settings::{DedupMode, Grant, LogFormat, MessageKey, Smoothing, defaults};
+use crate::settings::{DedupMode, Grant, LogFormat, MessageKey, OutputSettings, Smoothing, defaults};
 
 #[test]
 fn what_is_not_set_is_what_the_design_says() {
@@ -54,10 +54,9 @@ fn what_is_not_set_is_what_the_design_says() {
     assert_eq!((web.connections, web.max_connections, web.smoothing), (1, 1, None));
     assert_eq!(web.trusted_hosts, ["adobe.net", "adobe.io"]);
     assert_eq!(
-        (web.topic.as_str(), web.dead_letter_topic.as_str()),
-        ("livestream.web", "livestream.dead-letter")
+        web.outputs.iter().map(|output| output.settings()).collect::<Vec<_>>(),
+        [&OutputSettings::to("livestream.web", "livestream.dead-letter")]
     );
-    assert_eq!(web.key, MessageKey::Visitor);
     let Grant::Client {
         client_id,
         scopes,
@@ -122,12 +121,16 @@ fn a_stream_sets_again_what_all_share() {
             })
         )
     );
-    assert_eq!((shop.topic.as_str(), web.topic.as_str()), ("shopprod.hits", "web.hits"));
+    let [of_shop, of_web] = [shop, web].map(|stream| stream.outputs[0].settings());
     assert_eq!(
-        (shop.dead_letter_topic.as_str(), web.dead_letter_topic.as_str()),
-        ("dead.shop", "livestream.dead-letter")
+        [of_shop, of_web].map(|output| output.topic.to_string()),
+        ["shopprod.hits", "web.hits"]
     );
-    assert_eq!((shop.key, web.key), (MessageKey::None, MessageKey::Hit));
+    assert_eq!(
+        [of_shop, of_web].map(|output| output.dead_letter_topic.as_str()),
+        ["dead.shop", "livestream.dead-letter"]
+    );
+    assert_eq!((&of_shop.key, &of_web.key), (&MessageKey::None, &MessageKey::Hit));
     assert_eq!(shop.trusted_hosts, ["adobe.net"]);
     assert_eq!(shop.url.query(), Some("beta=true"), "the URI is taken as it is");
     assert!(

@@ -6,7 +6,7 @@ use crate::settings::{load, summary};
 const EXAMPLE: &str = include_str!("../../../config/livestreamd.toml");
 
 /// Every key of the configuration; in a named section, as of an example.
-const KEYS: [&str; 48] = [
+const KEYS: [&str; 72] = [
     "state_dir",
     "shutdown_timeout",
     "client_id",
@@ -39,6 +39,30 @@ const KEYS: [&str; 48] = [
     "topic",
     "dead_letter_topic",
     "key",
+    "timestamp",
+    "allowed_topics",
+    "fallback_topic",
+    "shape",
+    "bots",
+    "excluded",
+    "drop_if",
+    "keep_if",
+    "keep",
+    "drop",
+    "required",
+    "incomplete_topic",
+    "headers",
+    "privacy",
+    "remove",
+    "hash",
+    "mask",
+    "mask_leaves",
+    "truncate_ip",
+    "hash_key_file",
+    "outputs",
+    "input",
+    "held_back_by",
+    "output",
     "properties",
     "property_files",
     "sync_interval",
@@ -63,7 +87,10 @@ fn the_example_is_a_working_configuration() {
     let settings = load_example(EXAMPLE, directory.path());
     println!("{}", summary(&settings));
     assert_eq!(settings.streams.len(), 1);
-    assert_eq!(settings.streams[0].topic, "livestream.examplecomprod");
+    assert_eq!(
+        settings.streams[0].outputs[0].settings().topic.to_string(),
+        "livestream.examplecomprod"
+    );
 }
 
 #[test]
@@ -73,6 +100,7 @@ fn the_example_shows_every_key() {
             let line = line.trim_start_matches(['#', '[']);
             line.starts_with(&format!("{key} ="))
                 || line.contains(&format!(".{key}]"))
+                || line.contains(&format!(".{key}."))
                 || line.contains(&format!(" {key} = "))
         });
         assert!(shown, "{key} is not in config/livestreamd.toml");

@@ -6,7 +6,7 @@ use super::*;
 use crate::settings::summary;
 
 /// Pieces of which real configurations are made, and of which broken ones are.
-const PIECES: [&str; 53] = [
+const PIECES: [&str; 61] = [
     "[kafka]\n",
     "[kafka.properties]\n",
     "[streams.web]\n",
@@ -20,6 +20,14 @@ const PIECES: [&str; 53] = [
     "[admin]\n",
     "[log]\n",
     "[streams]\n",
+    "[[tests]]\n",
+    "[tests]\n",
+    "name = ",
+    "input = ",
+    "headers = ",
+    "value = ",
+    "held_back_by = ",
+    "timestamp = ",
     "url = ",
     "client_id = ",
     "client_secret = ",

@@ -11,8 +11,10 @@ mod refusals;
 mod refused_credentials;
 mod refused_kafka;
 mod refused_streams;
+mod shapes;
 mod sources;
 mod tls;
+mod trials;
 
 use std::path::Path;
 

@@ -53,7 +53,7 @@ fn a_topic_that_kafka_would_refuse_is_refused() {
         (
             with("[kafka]\nkey = \"user\""),
             "kafka.key",
-            "is none of visitor, hit, report_suite, none",
+            "is none of visitor, experience_cloud, hit, report_suite, none",
         ),
     ] {
         let key = if key.is_empty() {

@@ -319,7 +319,7 @@ async fn a_journal_that_is_full_every_few_seconds_does_not_hide_that_the_connect
     let mut world = World::new(100);
     let (_switch, _driver) = world.start();
     let (_, mut io) = world.serve().await;
-    let mut at = world.journal.cursor(DEFAULT_CURSOR);
+    let mut at = world.journal.cursor(DEFAULT_CURSOR).unwrap();
     for _ in 0..20 {
         // One fills the journal, the other waits for room.
         for _ in 0..2 {

@@ -25,13 +25,13 @@ async fn trial() -> Trial {
 }
 
 /// Where the log says that the page is.
-fn page(daemon: &Livestreamd) -> String {
+pub fn page(daemon: &Livestreamd) -> String {
     let started = daemon.logged("it has started", |line| line["admin"].is_string());
     started["admin"].as_str().unwrap().to_owned()
 }
 
 /// The status and the body of an answer.
-fn get(page: &str, path: &str) -> (u16, String) {
+pub fn get(page: &str, path: &str) -> (u16, String) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let mut text = String::new();
     if let Some(socket) = page.strip_prefix("unix:") {

@@ -51,7 +51,7 @@ async fn fill(state_dir: &Path, stream: &str, bytes: u64) -> u64 {
         streams: 1,
     })
     .unwrap();
-    let journal = journals.open(stream).unwrap();
+    let journal = journals.open(stream, &[]).unwrap();
     let maker = HitMaker::new(1, stream, stream, 1024);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let mut hits = 0;

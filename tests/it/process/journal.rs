@@ -32,6 +32,11 @@ struct State {
 
 impl State {
     async fn filled() -> Self {
+        Self::filled_for(&[]).await
+    }
+
+    /// With cursors of these outputs as well, of which each has passed one record more than the one before it, beginning with one.
+    async fn filled_for(outputs: &[&str]) -> Self {
         let state = Self {
             scratch: Scratch::new(),
         };
@@ -44,12 +49,15 @@ impl State {
         };
         drop(StateDir::lock(&state.path()).unwrap());
         let journals = Journals::start(settings).unwrap();
-        let web = journals.open("web").unwrap();
+        let web = journals.open("web", outputs).unwrap();
         for number in 0..10 {
             append(&web, number).await;
         }
+        for (name, passed) in outputs.iter().zip(1..) {
+            web.advance(name, Position(passed * ONE));
+        }
         web.advance(DEFAULT_CURSOR, Position(DELIVERED));
-        append(&journals.open("app").unwrap(), 7).await;
+        append(&journals.open("app", &[]).unwrap(), 7).await;
         assert!(journals.stop());
         state
     }
@@ -253,6 +261,48 @@ async fn what_is_not_delivered_is_exported_byte_for_byte() {
         "of one stream only: {ended:?}"
     );
     assert!(ended.stderr.contains(path(&state.of("app"))), "{ended:?}");
+}
+
+#[tokio::test]
+async fn each_cursor_of_a_journal_is_shown_exported_from_and_moved_by_a_discard() {
+    let state = State::filled_for(&["bots", "sold"]).await;
+    let web = state.of("web");
+    let told = state.run("inspect", &web, &[]).stdout;
+    for line in [
+        "not delivered  369 bytes",
+        "cursor         bots: 41, not delivered 369 bytes",
+        "cursor         default: 164, not delivered 246 bytes",
+        "cursor         sold: 82, not delivered 328 bytes",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    let told: Value = serde_json::from_str(&state.run("inspect", &web, &["--json"]).stdout).unwrap();
+    let cursors = told["journals"][0]["cursors"].as_array().unwrap();
+    let backlogs: Vec<_> = cursors.iter().map(|cursor| &cursor["backlog_bytes"]).collect();
+    assert_eq!(backlogs, [369, 246, 328]);
+
+    let after = |passed| (passed..10).map(record).collect::<String>();
+    assert_eq!(state.run("export", &web, &[]).stdout, after(1), "not delivered to all");
+    for (name, passed) in [("bots", 1), ("sold", 2), ("default", 4)] {
+        assert_eq!(
+            state.run("export", &web, &["--cursor", name]).stdout,
+            after(passed),
+            "{name}"
+        );
+    }
+    let ended = state.run("export", &web, &["--cursor=buyers"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
+    assert!(
+        ended.stderr.contains("give one of these, or none: bots, default, sold"),
+        "{ended:?}"
+    );
+    assert_eq!(state.run("export", &web, &["--cursor=sold", "--all"]).code, 64);
+
+    assert_eq!(state.run("discard", &web, &["--yes"]).code, 0);
+    let told = state.run("inspect", &web, &[]).stdout;
+    for name in ["bots", "default", "sold"] {
+        assert!(told.contains(&format!("{name}: 410, not delivered nothing")), "{told}");
+    }
 }
 
 #[tokio::test]

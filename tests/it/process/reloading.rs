@@ -39,7 +39,7 @@ fn outcomes(daemon: &Livestreamd) -> Vec<Value> {
 
 /// Has the daemon load its configuration again, and returns what it says of that.
 #[track_caller]
-fn reload(daemon: &Livestreamd) -> Value {
+pub fn reload(daemon: &Livestreamd) -> Value {
     let before = outcomes(daemon).len();
     daemon.signal(Signal::HUP);
     wait_until("the reload is over", LIMIT, || outcomes(daemon).len() > before);
@@ -47,7 +47,7 @@ fn reload(daemon: &Livestreamd) -> Value {
 }
 
 /// What a reload says that it did: streams added, removed, reconnected, changed and unchanged.
-fn tally(outcome: &Value) -> [u64; 5] {
+pub fn tally(outcome: &Value) -> [u64; 5] {
     ["added", "removed", "reconnected", "changed", "unchanged"]
         .map(|count| outcome[count].as_u64().unwrap_or_else(|| panic!("{outcome}")))
 }

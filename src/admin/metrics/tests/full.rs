@@ -7,7 +7,7 @@ use serde_json::{Number, Value, json};
 use crate::status::readiness::HindranceKind;
 use crate::status::{
     Connection, ConnectionState, Credential, Daemon, Delivery, DeliveryState, Disconnect, Gap, Hindrance, Journal,
-    JournalState, LastReload, Stream,
+    JournalState, LastReload, Output, Stream,
 };
 use crate::telemetry::events::Event;
 use crate::telemetry::histogram::{Bucket, Histogram};
@@ -103,6 +103,7 @@ fn stream() -> Stream {
             faults: counted("cuts"),
             ..Journal::default()
         },
+        outputs: ["default", "purchases"].map(output).to_vec(),
         connects: [counted("streaming"), counted("503")].into_iter().flatten().collect(),
         disconnects: counted("closed"),
         rates: crate::status::Rates {
@@ -114,6 +115,20 @@ fn stream() -> Stream {
         delivery_latency: histogram(),
         delivery_latency_seconds: Some(0.0),
         ..Stream::default()
+    }
+}
+
+fn output(name: &str) -> Output {
+    Output {
+        name: name.to_owned(),
+        topic: name.to_owned(),
+        delivery: Delivery {
+            last_seconds: Some(0.0),
+            ..Delivery::default()
+        },
+        filtered: ["bots", "internal"].map(|name| (name.to_owned(), 0)).into(),
+        delivery_latency: histogram(),
+        ..Output::default()
     }
 }
 

@@ -39,6 +39,14 @@ const LEFT_OUT: &[(&str, &str)] = &[
         "streams.delivery.failures",
         "delivery_failures_total counts all of them",
     ),
+    (
+        "streams.outputs.delivery.failures",
+        "output_delivery_failures_total counts all of them",
+    ),
+    (
+        "streams.counts.incomplete",
+        "output_incomplete_hits_total counts them by output",
+    ),
     ("streams.counts.connects", "connects_total counts them by outcome"),
     ("streams.counts.disconnects", "disconnects_total counts them by reason"),
     ("streams.rates.now", "Prometheus makes rates of hits_total"),
@@ -102,13 +110,14 @@ fn every_number_of_the_model_is_on_the_page_or_left_out_for_a_reason() {
 fn states_and_flags_are_shown() {
     let full = full::daemon();
     let before = page(&full);
-    let flips: [fn(&mut Daemon); 7] = [
+    let flips: [fn(&mut Daemon); 8] = [
         |daemon| daemon.ready = false,
         |daemon| daemon.stopping = false,
         |daemon| daemon.last_reload.as_mut().unwrap().ok = false,
         |daemon| daemon.streams[0].connections[0].state = crate::status::ConnectionState::Stopped,
         |daemon| daemon.streams[0].connections[0].failing = false,
         |daemon| daemon.streams[0].delivery.state = crate::status::DeliveryState::Stalled,
+        |daemon| daemon.streams[0].outputs[1].delivery.state = crate::status::DeliveryState::Stalled,
         |daemon| daemon.streams[0].journal.state = crate::status::JournalState::DiskFailing,
     ];
     for (nth, flip) in flips.into_iter().enumerate() {
@@ -263,9 +272,11 @@ fn a_stream_has_as_many_time_series_as_docs_say() {
     stream.connections.truncate(1);
     stream.upstream_lag = measure.upstream_lag.snapshot();
     stream.delivery_latency = measure.delivery_latency.snapshot();
+    stream.outputs.truncate(1);
+    stream.outputs[0].delivery_latency = measure.delivery_latency.snapshot();
     let of_stream = parse(&page(&daemon))
         .iter()
         .filter(|(_, labels, _)| labels.contains_key("stream"))
         .count();
-    assert!((90..=110).contains(&of_stream), "{of_stream}");
+    assert!((110..=130).contains(&of_stream), "{of_stream}");
 }

@@ -7,7 +7,7 @@
 //! | [`files`] | the operations that the journal calls |
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::super::Position;
@@ -62,6 +62,7 @@ impl Disk {
             dirs: Vec::new(),
             fuel: None,
             dead: false,
+            relied_on: Vec::new(),
             lying_cursors: false,
             removals: Vec::new(),
             forgotten: Vec::new(),
@@ -84,6 +85,11 @@ impl Disk {
 
     pub fn lie_about_cursors(&self) {
         self.state().lying_cursors = true;
+    }
+
+    /// Nothing that these cursors have not passed may go.
+    pub fn rely_on(&self, cursors: Vec<PathBuf>) {
+        self.state().relied_on = cursors;
     }
 
     pub fn is_dead(&self) -> bool {
@@ -207,19 +213,26 @@ impl Disk {
 
     /// Removes the first of several segments behind the store's back.
     pub fn lose_a_segment(&self) -> Option<PathBuf> {
-        let state = &mut *self.state();
+        let state = self.state();
         let mut segments = state.names.keys().filter(|path| is_segment(path));
         let path = segments.next()?.clone();
         // The last one may be open: what is written to it goes nowhere, and nobody can tell.
         segments.next()?;
-        state.names.remove(&path);
-        state.durable_names.remove(&path);
+        drop(state);
+        self.lose(&path);
+        self.state().count(FaultKind::FileGone);
+        Some(path)
+    }
+
+    /// Removes a file for good, behind the store's back.
+    pub fn lose(&self, path: &Path) {
+        let state = &mut *self.state();
+        state.names.remove(path);
+        state.durable_names.remove(path);
         state.name_changes.retain(|change| match change {
-            NameChange::Make(made, _) => *made != path,
+            NameChange::Make(made, _) => made != path,
             NameChange::Unlink(_) | NameChange::Rename(..) => true,
         });
-        state.count(FaultKind::FileGone);
-        Some(path)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -22,6 +22,8 @@ pub(super) struct State {
     /// The process is killed after so many operations.
     pub(super) fuel: Option<u64>,
     pub(super) dead: bool,
+    /// The cursors that somebody relies on. What else is there of cursors is on its way, or could not be removed.
+    pub(super) relied_on: Vec<PathBuf>,
     /// A sync of a cursor that lies.
     pub(super) lying_cursors: bool,
     pub(super) removals: Vec<Removal>,
@@ -115,9 +117,11 @@ impl State {
 
     /// The least that any cursor could say after a power loss now.
     pub(super) fn durably_passed(&self) -> Position {
-        let cursors = self.names.iter().filter(|(path, _)| is_cursor(path));
-        let least = cursors.map(|(path, index)| {
-            if self.durable_names.get(path) != Some(index) {
+        let least = self.relied_on.iter().map(|path| {
+            let (Some(index), durable) = (self.names.get(path), self.durable_names.get(path)) else {
+                return Position::default();
+            };
+            if durable != Some(index) {
                 return Position::default();
             }
             let file = &self.files[*index];

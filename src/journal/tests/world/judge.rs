@@ -44,23 +44,6 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn judge_cursors(&mut self, after: FaultKind, found: &BTreeMap<String, Position>) -> Judged<()> {
-        let Self { cursors, .. } = self;
-        for (name, cursor) in cursors {
-            let at = found.get(*name).copied().unwrap_or_default();
-            if at < cursor.durable || at > cursor.at {
-                let (from, to) = (cursor.durable, cursor.at);
-                return violated(
-                    Rule::Cursor,
-                    format!("{name} stands at {at} after {after:?}, and not from {from} to {to}"),
-                );
-            }
-            cursor.at = at;
-            cursor.durable = at;
-        }
-        Ok(())
-    }
-
     pub(super) fn judge_survivors(&mut self, after: FaultKind, passed: Position) -> Judged<()> {
         let files = SimulatedFiles(self.disk.clone());
         let mut survivors = BTreeMap::new();
@@ -71,6 +54,9 @@ impl World {
                     self.store().after_read(&out);
                     for batch in &out.batches {
                         survivors.insert(batch.position, Batch::clone(batch));
+                    }
+                    if out.resume <= at {
+                        return violated(Rule::Alive, format!("reading gets no further than {at}"));
                     }
                     at = out.resume;
                 }
@@ -129,7 +115,7 @@ impl World {
         for position in gone {
             self.known.remove(&position);
         }
-        self.used_to = last.max(cursors);
+        self.used_to = last.max(cursors).max(self.removed_to);
         Ok(())
     }
 
@@ -165,7 +151,10 @@ impl World {
                     FileName::Segment { base, .. } => (base..base.plus(*bytes)).contains(&position),
                     FileName::Cursor(_) | FileName::Foreign => false,
                 },
-                Fault::SetAside { .. } | Fault::CursorUnreadable { .. } | Fault::NotSynced { .. } => false,
+                Fault::SetAside { .. }
+                | Fault::CursorUnreadable { .. }
+                | Fault::CursorNotWanted { .. }
+                | Fault::NotSynced { .. } => false,
             })
     }
 }

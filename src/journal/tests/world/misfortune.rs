@@ -74,9 +74,11 @@ impl World {
         let mut after = after;
         let tries = self.chance.below(4);
         let mut round = 0;
+        let outputs = self.configure();
         let mut store = loop {
             self.disk.set_rate(if round < tries { self.rate } else { 0 });
-            let opened = Store::open(Arc::new(SimulatedFiles(self.disk.clone())), self.settings.clone());
+            let files = Arc::new(SimulatedFiles(self.disk.clone()));
+            let opened = Store::open_for(files, self.settings.clone(), &outputs);
             match opened {
                 Ok(store) if !self.disk.is_dead() => break store,
                 Ok(_) | Err(_) if self.disk.is_dead() => self.disk.kill(),
@@ -106,13 +108,14 @@ impl World {
                 ..Charge::default()
             }
         });
+        let faults_before = self.faults.len();
         self.faults.extend(store.take_faults());
-        let (end, cursors, passed) = (store.end(), store.cursors(), store.durably_passed());
+        let (end, cursors) = (store.end(), store.cursors());
         let extents: Vec<_> = store.extents().collect();
         self.note(|| format!("open: {extents:?}, end {end}, cursors {cursors:?}"));
         self.store = Some(store);
+        let passed = self.judge_cursors(after, &outputs, &cursors, faults_before)?;
         if let Some(after) = after {
-            self.judge_cursors(after, &cursors)?;
             self.judge_survivors(after, passed)?;
         }
         for cursor in self.cursors.values_mut() {

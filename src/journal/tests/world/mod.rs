@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`rules`] | what must not happen |
 //! | [`misfortune`] | what happens to a store: media that fail, crashes, starts |
+//! | [`outputs`] | cursors come and go |
 //! | [`judge`] | what must hold of what is read and found |
 
 use std::collections::BTreeMap;
@@ -18,11 +19,13 @@ use super::super::work::{Passed, Synced};
 use super::super::{Batch, BatchKind, DEFAULT_CURSOR, NewBatch, Position};
 use super::chance::Chance;
 use super::disk::{Counts, Disk, FaultKind, SimulatedFiles};
+use outputs::Gone;
 use rules::{Judged, violated};
 pub use rules::{Rule, Violation};
 
 mod judge;
 mod misfortune;
+mod outputs;
 mod rules;
 
 /// What is wrong with the store, or with how it is used.
@@ -40,6 +43,14 @@ pub enum Plant {
     RefusalForgotten,
     /// A damaged segment is unlinked as a whole one is.
     DamageForgotten,
+    /// A cursor that is added is taken for durable, and is not.
+    AddedNotDurable,
+    /// A cursor that is removed holds the journal back all the same.
+    RemovedHoldsBack,
+    /// What a cursor that is removed had passed is not noted.
+    RemovedEndForgotten,
+    /// One cursor is not asked whether a segment may go.
+    CursorNotAsked,
 }
 
 /// A batch that the journal has taken.
@@ -82,14 +93,19 @@ pub struct World {
     attempted: BTreeMap<u64, NewBatch>,
     /// No position before this may be given to anything new.
     used_to: Position,
+    /// How far the cursors had come that are removed: so far nothing is given out again, whatever happens.
+    removed_to: Position,
+    /// Those that are wanted and were said to be there, and the default one.
     cursors: BTreeMap<&'static str, CursorTruth>,
+    /// What became of the others.
+    gone: BTreeMap<&'static str, Gone>,
     faults: Vec<Fault>,
     charged: u64,
     freed: u64,
     pub trace: Option<Vec<String>>,
 }
 
-const CURSORS: [&str; 2] = [DEFAULT_CURSOR, "audit"];
+const CURSORS: [&str; 4] = [DEFAULT_CURSOR, "audit", "buyers", "c"];
 
 impl World {
     pub fn new(seed: u64, plant: Plant) -> Self {
@@ -104,7 +120,6 @@ impl World {
             // A first write of a cursor that is torn leaves one that cannot be read.
             if_unknown: Position(seed % 3 * 20_000),
         };
-        let cursors = 1 + chance.below(2) as usize;
         if plant == Plant::UnlinkBeforeTheCursorIsDurable {
             disk.lie_about_cursors();
         }
@@ -121,11 +136,9 @@ impl World {
             known: BTreeMap::new(),
             attempted: BTreeMap::new(),
             used_to: Position(0),
-            cursors: CURSORS
-                .iter()
-                .take(cursors)
-                .map(|name| (*name, CursorTruth::default()))
-                .collect(),
+            removed_to: Position(0),
+            cursors: BTreeMap::from([(DEFAULT_CURSOR, CursorTruth::default())]),
+            gone: CURSORS[1..].iter().map(|name| (*name, Gone::ForSure)).collect(),
             faults: Vec::new(),
             charged: 0,
             freed: 0,
@@ -144,13 +157,14 @@ impl World {
             if self.chance.permille(25) {
                 self.disk.kill_after(self.chance.below(25));
             }
-            match self.chance.below(20) {
+            match self.chance.below(23) {
                 0..=6 => self.append()?,
                 7..=9 => self.read()?,
                 10..=12 => self.advance(),
                 13..=16 => self.sync_round()?,
                 17 => self.crash(FaultKind::Killed)?,
                 18 => self.crash(FaultKind::PowerLost)?,
+                19 | 20 => self.add_or_remove()?,
                 _ => self.rot(),
             }
             if self.disk.is_dead() {
@@ -284,6 +298,9 @@ impl World {
                 .last()
                 .map_or(out.resume, |batch| batch.end().max(out.resume));
             self.judge_read(at, upto, &out.batches)?;
+            if upto <= at {
+                return violated(Rule::Alive, format!("reading gets no further than {at}"));
+            }
             count += out.batches.len();
             at = upto;
         }
@@ -366,7 +383,13 @@ impl World {
                 segment.damaged = false;
             }
         }
+        let overlooked = if self.plant == Plant::CursorNotAsked {
+            self.store().cursors.pop_first()
+        } else {
+            None
+        };
         let passed = self.store().take_passed(in_need);
+        self.store().cursors.extend(overlooked);
         self.note(|| format!("trim, in need: {in_need}: {} segments", passed.len()));
         self.disk.take_removals();
         let removals = Passed::remove(passed, &files);
@@ -412,7 +435,8 @@ impl World {
     }
 
     fn any_cursor(&mut self) -> &'static str {
-        CURSORS[self.chance.below(self.cursors.len() as u64) as usize]
+        let nth = self.chance.below(self.cursors.len() as u64) as usize;
+        self.cursors.keys().nth(nth).expect("at least the default one")
     }
 
     /// The disk works again: all must come out, and all room be given back.

@@ -75,7 +75,7 @@ pub async fn write(dir: &Path) {
         window_ms: 900_000,
         max_ids: 4,
     };
-    let (mut ids, _) = IdStore::open(dir, STREAM, limits, Position(0), |_| {}).unwrap();
+    let (mut ids, _) = IdStore::open(dir, STREAM, DEFAULT_CURSOR, limits, Position(0), |_| {}).unwrap();
     ids.append(&entries).unwrap();
     let limits = QuarantineSettings {
         max_bytes: 1_000_000,
@@ -141,7 +141,7 @@ async fn write_journal(dir: &Path, delivered: &[String]) -> Vec<u64> {
     };
     // What opens a journal begins a segment.
     let journals = journals(dir);
-    let journal = journals.open(STREAM).unwrap();
+    let journal = journals.open(STREAM, &[]).unwrap();
     let first = journal.append(batch(0, BatchKind::Records, delivered)).await.unwrap();
     journal.advance(DEFAULT_CURSOR, journal.end());
     let repeats_one = [hit(4, "four"), hit(1, "one")];
@@ -152,7 +152,7 @@ async fn write_journal(dir: &Path, delivered: &[String]) -> Vec<u64> {
     assert!(journals.stop());
 
     let journals = self::journals(dir);
-    let journal = journals.open(STREAM).unwrap();
+    let journal = journals.open(STREAM, &[]).unwrap();
     let with_a_twin = [
         "this is no hit".to_owned(),
         hit(5, "five"),

@@ -1,0 +1,267 @@
+//! The forwarders of one stream: one for each output, all from the stream's one journal, each with a cursor of its own.
+//!
+//! ```text
+//! comes:    the one of this name before it has gone --> its cursor is on disk --> keep_alive(forward)
+//! changes:  the forwarder goes over to the new settings between two records
+//! goes:     nothing is in flight --> its cursor is gone, and the journal waits for it no more
+//! ```
+//!
+//! Promise: the output that every stream has never goes while the stream runs. What a further one had not delivered when it goes is told, and forgotten.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use super::{Shared, forwarder_failed};
+use crate::id_store::forget;
+use crate::journal::{CursorError, Journal};
+use crate::kafka::{ForwarderSettings, IdsKept, forward};
+use crate::settings::{DEFAULT_OUTPUT, DedupSettings, StreamSettings};
+use crate::stream::revival::{AbortOnDrop, keep_alive};
+use crate::stream::{Stop, StopSwitch, stop_switch};
+use crate::telemetry::{OutputStatus, StreamStatus};
+use crate::upstream::Connector;
+
+/// A cursor that cannot be made is tried again so long after.
+const CURSOR_RETRY: Duration = Duration::from_secs(30);
+
+/// The outputs of a stream that runs. Dropping it ends their tasks where they are.
+pub(super) struct Outputs<C: Connector> {
+    journal: Arc<Journal>,
+    shared: Arc<Shared<C>>,
+    running: Vec<OutputTask>,
+    /// Those on their way out.
+    leaving: Vec<LeavingOutput>,
+}
+
+struct OutputTask {
+    /// Dropping it ends the forwarder as soon as nothing is in flight.
+    wanted: watch::Sender<Arc<ForwarderSettings>>,
+    status: OutputStatus,
+    switch: StopSwitch,
+    task: AbortOnDrop,
+}
+
+struct LeavingOutput {
+    name: Arc<str>,
+    task: AbortOnDrop,
+    gone: Stop,
+}
+
+/// The outputs of a stream that was told to end.
+pub(super) struct EndingOutputs {
+    /// For as long as they are to deliver.
+    wanted: Vec<watch::Sender<Arc<ForwarderSettings>>>,
+    tasks: Vec<AbortOnDrop>,
+}
+
+impl<C: Connector> Outputs<C> {
+    /// Starts those of a stream.
+    pub(super) fn start(
+        settings: &StreamSettings,
+        dedup: &DedupSettings,
+        journal: &Arc<Journal>,
+        shared: &Arc<Shared<C>>,
+        status: &StreamStatus,
+    ) -> Self {
+        let mut outputs = Self {
+            journal: journal.clone(),
+            shared: shared.clone(),
+            running: Vec::new(),
+            leaving: Vec::new(),
+        };
+        outputs.go_by(settings, dedup, status);
+        outputs
+    }
+
+    /// Has them be those of `settings`.
+    pub(super) fn go_by(&mut self, settings: &StreamSettings, dedup: &DedupSettings, status: &StreamStatus) {
+        self.leaving.retain(|leaving| !leaving.task.is_finished());
+        let is_gone = |output: &mut OutputTask| settings.outputs.iter().all(|one| *one.name() != *output.status.name);
+        for output in self.running.extract_if(.., is_gone) {
+            self.leaving
+                .push(see_out(output, &settings.name, &self.journal, &self.shared.state_dir));
+        }
+        for output in &settings.outputs {
+            let wanted = ForwarderSettings::new(settings, output, dedup);
+            let known = self.running.iter().find(|known| *known.status.name == *output.name());
+            if let Some(known) = known {
+                known.wanted.send_if_modified(|settings| {
+                    let other = **settings != wanted;
+                    if other {
+                        *settings = Arc::new(wanted);
+                    }
+                    other
+                });
+            } else {
+                self.open(wanted, status.output_of(output.name()));
+            }
+        }
+    }
+
+    /// As people see the further ones, in the order of their names.
+    pub(super) fn further(&self) -> Vec<OutputStatus> {
+        let statuses = self.running.iter().map(|output| &output.status);
+        let mut further: Vec<_> = statuses
+            .filter(|status| *status.name != *DEFAULT_OUTPUT)
+            .cloned()
+            .collect();
+        further.sort_by(|one, other| one.name.cmp(&other.name));
+        further
+    }
+
+    /// Has them end when the journal is closed, and all of it delivered.
+    pub(super) fn end(self) -> EndingOutputs {
+        let mut ending = EndingOutputs {
+            wanted: Vec::new(),
+            tasks: self.leaving.into_iter().map(|leaving| leaving.task).collect(),
+        };
+        for output in self.running {
+            output.switch.stop();
+            ending.wanted.push(output.wanted);
+            ending.tasks.push(output.task);
+        }
+        ending
+    }
+
+    fn open(&mut self, settings: ForwarderSettings, status: OutputStatus) {
+        let (stream, output) = (settings.name.clone(), status.name.clone());
+        let wanted = watch::Sender::new(Arc::new(settings));
+        let (switch, stop) = stop_switch();
+        let before = self.leaving.iter().rfind(|leaving| leaving.name == output);
+        let gone = before.map(|leaving| leaving.gone.clone());
+        let (journal, shared, state_dir) = (self.journal.clone(), self.shared.clone(), self.shared.state_dir.clone());
+        let (for_make, receiver, shown) = (journal.clone(), wanted.subscribe(), status.clone());
+        let make = move || {
+            let (settings, journal, status) = (receiver.clone(), for_make.clone(), shown.clone());
+            let (producer, quarantine) = (shared.producer.clone(), shared.quarantine.clone());
+            let ids = IdsKept::OnDisk(shared.state_dir.clone());
+            async move {
+                forward(settings, journal, producer, status, ids, quarantine).await;
+            }
+        };
+        let task = AbortOnDrop::spawn(async move {
+            if let Some(gone) = gone {
+                gone.requested().await;
+            }
+            // Has it already if the journal was opened with it.
+            let has_cursor =
+                journal.cursor(&output).is_some() || add_cursor(&journal, &state_dir, &stream, &output, &stop).await;
+            if has_cursor {
+                keep_alive(&stop, make, |pause| forwarder_failed(&stream, &output, pause)).await;
+            }
+        });
+        self.running.push(OutputTask {
+            wanted,
+            status,
+            switch,
+            task,
+        });
+    }
+}
+
+impl EndingOutputs {
+    /// Returns when all have ended. Cancel-safe.
+    pub(super) async fn ended(&mut self) {
+        for task in &mut self.tasks {
+            task.ended().await;
+        }
+    }
+
+    /// Has them end as soon as nothing is in flight, whatever is in the journal.
+    pub(super) fn hurry(&mut self) {
+        self.wanted.clear();
+    }
+}
+
+/// Makes the cursor of an output durable. False if the stream ends first.
+async fn add_cursor(journal: &Arc<Journal>, state_dir: &Path, stream: &str, output: &Arc<str>, stop: &Stop) -> bool {
+    loop {
+        let (to, name) = (journal.clone(), output.clone());
+        let (state_dir, owner) = (state_dir.to_owned(), stream.to_owned());
+        let add = move || {
+            // Nothing was delivered to it: ids that an earlier output of this name has left would make duplicates of what are none.
+            forget(&state_dir, &owner, &name).map_err(|error| Some(error.to_string()))?;
+            to.add_cursor(&name).map_err(|error| match error {
+                CursorError::Closed => None,
+                error @ (CursorError::Name(_) | CursorError::Disk(_)) => Some(error.to_string()),
+            })
+        };
+        let added = spawn_blocking(add).await;
+        match added {
+            Ok(Ok(cursor)) => {
+                tracing::debug!(stream, output = &**output, %cursor, "the output has its cursor");
+                return true;
+            }
+            Ok(Err(None)) | Err(_) => return false,
+            Ok(Err(Some(error))) => tracing::error!(
+                stream,
+                output = &**output,
+                error,
+                retry_s = CURSOR_RETRY.as_secs(),
+                "the cursor of an output cannot be made: nothing goes there until it can, and what comes meanwhile does not"
+            ),
+        }
+        tokio::select! {
+            () = stop.requested() => return false,
+            () = sleep(CURSOR_RETRY) => {}
+        }
+    }
+}
+
+/// Ends an output that is not wanted any more, and forgets where it was.
+fn see_out(output: OutputTask, stream: &str, journal: &Arc<Journal>, state_dir: &Path) -> LeavingOutput {
+    let (stream, journal, state_dir) = (stream.to_owned(), journal.clone(), state_dir.to_owned());
+    let OutputTask {
+        wanted,
+        status,
+        switch,
+        mut task,
+    } = output;
+    let (over, gone) = stop_switch();
+    let name = status.name.clone();
+    LeavingOutput {
+        name: name.clone(),
+        gone,
+        task: AbortOnDrop::spawn(async move {
+            // Dropped at the end, which gives the word.
+            let _over = over;
+            switch.stop();
+            drop(wanted);
+            task.ended().await;
+            let (from, of, owner) = (journal.clone(), name.clone(), stream.clone());
+            let remove = move || {
+                let removed = from.remove_cursor(&of);
+                if let Err(error) = forget(&state_dir, &owner, &of) {
+                    tracing::warn!(stream = owner, output = &*of, %error, "ids that are not needed stay on disk");
+                }
+                removed
+            };
+            let removed = spawn_blocking(remove).await;
+            let output = &*name;
+            match removed {
+                Ok(Ok(0)) => tracing::info!(
+                    stream,
+                    output,
+                    "the output is gone: all that was read had been delivered to it"
+                ),
+                Ok(Ok(bytes)) => tracing::warn!(
+                    stream,
+                    output,
+                    bytes,
+                    "the output is gone before all that was read was delivered to it: the rest will not be"
+                ),
+                // The next start removes it.
+                Ok(Err(CursorError::Closed)) | Err(_) => {}
+                Ok(Err(error)) => tracing::error!(
+                    stream, output, %error,
+                    "the output is gone, but its cursor is still on disk: see to the disk; the next start removes it"
+                ),
+            }
+        }),
+    }
+}
