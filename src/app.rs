@@ -3,6 +3,7 @@
 
 mod newer_state;
 mod reload;
+mod summing_up;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::catch_unwind;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 pub use newer_state::{NewerState, refuse_newer_state};
+use summing_up::sum_up;
 
 use crate::admin::{self, Admin};
 use crate::clock::{Clock, SystemClock};
@@ -224,23 +226,7 @@ impl<C: Connector> Daemon<C> {
         );
         let statuses = self.statuses();
         let leftover = self.supervisor.stop(timeout).await;
-        for status in &statuses {
-            let counts = status.counters.snapshot();
-            tracing::info!(
-                stream = &*status.name,
-                connects = counts.connects,
-                disconnects = counts.disconnects,
-                gaps_possible = counts.gaps_possible,
-                gaps_probable = counts.gaps_probable,
-                hits = counts.hits,
-                delivered = counts.delivered,
-                dead_letters = counts.dead_letters.total(),
-                quarantined = counts.quarantined,
-                cut_records = counts.cut_records,
-                rewinds = counts.rewinds,
-                "what this run did, in all"
-            );
-        }
+        statuses.iter().for_each(sum_up);
         let journals = self.journals;
         let last_sync = tokio::task::spawn_blocking(move || journals.stop());
         let durable = matches!(tokio::time::timeout(LONGEST_LAST_SYNC, last_sync).await, Ok(Ok(true)));

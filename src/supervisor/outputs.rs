@@ -265,3 +265,89 @@ fn see_out(output: OutputTask, stream: &str, journal: &Arc<Journal>, state_dir: 
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dedup::{Entry, Limits};
+    use crate::id_store::IdStore;
+    use crate::journal::{Journals, JournalsSettings, Position};
+
+    const LIMITS: Limits = Limits {
+        window_ms: 60_000,
+        max_ids: 100,
+    };
+
+    struct World {
+        dir: tempfile::TempDir,
+        journal: Arc<Journal>,
+        /// Stops the threads when it goes.
+        _journals: Journals,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let journals = Journals::start(JournalsSettings {
+                state_dir: dir.path().to_owned(),
+                sync_interval: Duration::from_millis(10),
+                max_bytes: 1 << 20,
+                max_bytes_in_all: 1 << 30,
+                streams: 1,
+            });
+            let journals = journals.unwrap();
+            Self {
+                dir,
+                journal: Arc::new(journals.open("web", &[]).unwrap()),
+                _journals: journals,
+            }
+        }
+
+        /// The ids of an output, and how many were there before one was added.
+        fn ids(&self, output: &str) -> u64 {
+            let beyond = Position(u64::MAX);
+            let opened = IdStore::open(self.dir.path(), "web", output, LIMITS, beyond, drop);
+            let (mut ids, found) = opened.unwrap();
+            let entry = Entry {
+                id: (1, 1),
+                hash: 1,
+                position: 1,
+                received_ms: 1,
+            };
+            ids.append(&[entry]).unwrap();
+            found.kept
+        }
+
+        async fn add(&self, output: &str) -> bool {
+            let (_switch, stop) = stop_switch();
+            add_cursor(&self.journal, self.dir.path(), "web", &output.into(), &stop).await
+        }
+    }
+
+    #[tokio::test]
+    async fn an_output_begins_without_the_ids_of_an_earlier_one_of_its_name() {
+        let world = World::new();
+        for output in ["sold", "bots", DEFAULT_OUTPUT] {
+            assert_eq!(world.ids(output), 0);
+        }
+        assert!(world.add("sold").await);
+        assert_eq!(world.journal.cursor("sold"), Some(Position::default()));
+        assert_eq!(
+            ["sold", "bots", DEFAULT_OUTPUT].map(|output| world.ids(output)),
+            [0, 1, 1]
+        );
+    }
+
+    #[tokio::test]
+    async fn an_output_whose_earlier_ids_cannot_be_forgotten_does_not_begin() {
+        let world = World::new();
+        // A file is where a directory of ids would be.
+        std::fs::create_dir_all(world.dir.path().join("dedup")).unwrap();
+        let in_the_way = world.dir.path().join("dedup/web.sold");
+        std::fs::write(&in_the_way, "").unwrap();
+        let waits = tokio::time::timeout(Duration::from_millis(300), world.add("sold")).await;
+        assert!(waits.is_err() && world.journal.cursor("sold").is_none());
+        std::fs::remove_file(in_the_way).unwrap();
+        assert!(world.add("sold").await);
+    }
+}

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::admin::{get, page};
-use super::child::{LIMIT, Livestreamd, Scratch, path};
+use super::child::{LIMIT, Livestreamd, Scratch, log_lines, path};
 use super::judge::{Rules, owed};
 use super::reloading::{reload, tally};
 use super::trial::{PARTITIONS, Trial};
@@ -281,5 +281,21 @@ async fn what_a_shape_holds_back_is_told_by_status_and_metrics() {
         has("livestreamd_output_backlog_bytes{stream=\"web\",output=\"default\"} "),
         "{metrics}"
     );
-    assert_eq!(daemon.ended_by(Signal::TERM).code, 0);
+    let ended = daemon.ended_by(Signal::TERM);
+    assert_eq!(ended.code, 0);
+    let sums = log_lines(&ended.stderr).into_iter().filter(|line| {
+        let message = line["message"].as_str().unwrap_or_default();
+        message.starts_with("what this run did")
+    });
+    let [whole, slim] = <[Value; 2]>::try_from(sums.collect::<Vec<_>>()).unwrap();
+    assert_eq!((&whole["output"], &slim["output"]), (&Value::Null, &"slim".into()));
+    let count = |sum: &Value, name: &str| sum[name].as_u64().unwrap_or_else(|| panic!("{name} in {sum}"));
+    assert_eq!(count(&whole, "hits"), count(&whole, "delivered"), "{whole}");
+    assert_eq!(count(&whole, "filtered"), 0, "{whole}");
+    assert!(count(&slim, "filtered") > 20, "{slim}");
+    assert_eq!(
+        count(&slim, "hits"),
+        count(&slim, "delivered") + count(&slim, "filtered"),
+        "{slim}"
+    );
 }
