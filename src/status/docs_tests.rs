@@ -302,6 +302,12 @@ fn example() -> Daemon {
             duplicates: 12,
             filtered: [(text("bots"), 7_000)].into(),
             incomplete: 0,
+            dead_letters: crate::telemetry::counters::DeadLetterSnapshot {
+                too_large_for_kafka: 2,
+                ..Default::default()
+            },
+            quarantined: 2,
+            quarantine_failures: 0,
             delivery_latency: histogram(),
         }],
         counts: crate::telemetry::counters::StreamSnapshot {

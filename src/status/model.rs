@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Hindrance, Rates};
 use crate::lifecycle::Why;
-use crate::telemetry::counters::StreamSnapshot;
+use crate::telemetry::counters::{DeadLetterSnapshot, StreamSnapshot};
 use crate::telemetry::events::Event;
 use crate::telemetry::histogram::Histogram;
 
@@ -286,6 +286,12 @@ pub struct Output {
     pub filtered: BTreeMap<String, u64>,
     /// Hits without a field that `shape.required` names.
     pub incomplete: u64,
+    /// Records that went to its dead-letter topic, by reason.
+    pub dead_letters: DeadLetterSnapshot,
+    /// Records that were too large for Kafka and are kept in the quarantine.
+    pub quarantined: u64,
+    /// Attempts to keep such a record that failed.
+    pub quarantine_failures: u64,
     /// From reading a record to Kafka's acknowledgement, in seconds.
     pub delivery_latency: Histogram,
 }

@@ -183,7 +183,15 @@ fn kafka(stream: &Stream, uptime_seconds: f64) -> Option<Hindrance> {
             format!("Kafka has not taken records for {since:.0} s: {reason}"),
             delivery.advice.clone(),
         ),
-        DeliveryState::Stalled if since > KAFKA_GRACE_SECONDS => (waits_in_vain(since), Some(SEE_TO_KAFKA.to_owned())),
+        DeliveryState::Stalled if since > KAFKA_GRACE_SECONDS => {
+            let text = waits_in_vain(since);
+            // Which output's, if there are several.
+            let text = match &delivery.reason {
+                Some(whose) => format!("{whose}: {text}"),
+                None => text,
+            };
+            (text, Some(SEE_TO_KAFKA.to_owned()))
+        }
         DeliveryState::Well | DeliveryState::SetBack | DeliveryState::Stalled if waited > KAFKA_GRACE_SECONDS => {
             (waits_in_vain(waited), Some(SEE_TO_KAFKA.to_owned()))
         }
@@ -336,6 +344,12 @@ mod tests {
             };
             assert_eq!(with(since(29.0), Journal::default()), []);
             the_one(&with(since(31.0), Journal::default()), HindranceKind::Kafka);
+            let of_an_output = Delivery {
+                reason: Some("output sold".to_owned()),
+                ..since(31.0)
+            };
+            let found = with(of_an_output, Journal::default());
+            assert!(found[0].text.contains("output sold"), "{found:?}");
         }
     }
 

@@ -326,6 +326,9 @@ fn output_of(output: &Output, status: &OutputStatus, backlog_bytes: u64, now: &N
         duplicates: counts.duplicates,
         filtered: counts.filtered,
         incomplete: counts.incomplete,
+        dead_letters: counts.dead_letters,
+        quarantined: counts.quarantined,
+        quarantine_failures: counts.quarantine_failures,
         delivery_latency: measures.delivery_latency.snapshot(),
     }
 }

@@ -1,7 +1,7 @@
 //! The families of one output of a stream: of `default`, which every stream has, and of further ones.
 
 use super::family::{Family, Samples, counter, gauge, histogram};
-use super::stream::{DELIVERY_STATES, delivery_state};
+use super::stream::{DELIVERY_STATES, dead_letters, delivery_state};
 
 /// All of them.
 pub const ALL: &[Family] = &[
@@ -36,6 +36,22 @@ pub const ALL: &[Family] = &[
         "output_rewinds_total",
         "Times that the output went back to its cursor to produce again.",
         Samples::Output(|output, out| out.number(output.rewinds)),
+    ),
+    counter(
+        "output_dead_letters_total",
+        "Records that went to the output's dead-letter topic, by reason. The same words as in dead_letters_total.",
+        Samples::Output(|output, out| dead_letters(&output.dead_letters, out)),
+    )
+    .by("reason"),
+    counter(
+        "output_quarantined_records_total",
+        "Records that were too large for Kafka, as the output would have them, and are kept whole in the quarantine.",
+        Samples::Output(|output, out| out.number(output.quarantined)),
+    ),
+    counter(
+        "output_quarantine_failures_total",
+        "Attempts to keep such a record that failed: nobody has more of it than the first bytes in its dead letter.",
+        Samples::Output(|output, out| out.number(output.quarantine_failures)),
     ),
     gauge(
         "output_delivery_state",

@@ -256,7 +256,7 @@ fn is_an_answer(name: &str) -> bool {
     answers::all().any(|one| one.name == name)
 }
 
-fn dead_letters(counts: &DeadLetterSnapshot, out: &mut Out) {
+pub(super) fn dead_letters(counts: &DeadLetterSnapshot, out: &mut Out) {
     let DeadLetterSnapshot {
         not_utf8,
         not_json,

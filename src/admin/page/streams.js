@@ -151,9 +151,9 @@ function putAside(one, { dead_letters: dead, duplicates, quarantined }) {
 }
 
 /** A further output, in a line. */
-function outputTerm({ topic, delivery, delivered, backlog_bytes: backlog, filtered, incomplete }) {
+function outputTerm({ topic, delivery, delivered, backlog_bytes: backlog, filtered, incomplete, dead_letters: dead, quarantined }) {
   const held = sum(filtered) + incomplete;
-  const parts = [`to ${topic}`, delivery.state !== "well" && spaced(delivery.state), `${count(delivered)} delivered`, held && `${count(held)} held back or incomplete`, backlog && `${bytes(backlog)} to deliver`];
+  const parts = [`to ${topic}`, delivery.state !== "well" && spaced(delivery.state), `${count(delivered)} delivered`, held && `${count(held)} held back or incomplete`, sum(dead) && counted(sum(dead), "dead letter"), quarantined && `${count(quarantined)} in quarantine`, backlog && `${bytes(backlog)} to deliver`];
   return parts.filter(Boolean).join(", ");
 }
 

@@ -98,6 +98,8 @@ fn further(output: &Output) -> String {
         delivered,
         filtered,
         incomplete,
+        dead_letters,
+        quarantined,
         ..
     } = output;
     let mut said = format!("{name} to {topic}: {delivered} delivered");
@@ -106,6 +108,12 @@ fn further(output: &Output) -> String {
         .fold(*incomplete, |sum, count| sum.saturating_add(*count));
     if held_back > 0 {
         let _ = write!(said, ", {held_back} held back or incomplete");
+    }
+    if dead_letters.total() > 0 {
+        let _ = write!(said, ", {}", count(dead_letters.total(), "dead letter", "dead letters"));
+    }
+    if *quarantined > 0 {
+        let _ = write!(said, ", {quarantined} in quarantine");
     }
     match delivery.state {
         DeliveryState::Well => {}

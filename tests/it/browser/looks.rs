@@ -90,12 +90,13 @@ async fn a_daemon_that_fares_well_looks_so_by_day_and_by_night_and_on_a_phone() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_that_is_the_matter_is_told_in_words_and_words_from_outside_stay_words() {
     let (_board, _admin, mut tab) = shown(sample::in_trouble()).await;
-    assert_eq!(tab.text("#verdict-title"), "Not ready: 2 hindrances");
-    assert_eq!(tab.eval("document.title"), "▲ 2 hindrances · livestreamd");
+    assert_eq!(tab.text("#verdict-title"), "Not ready: 3 hindrances");
+    assert_eq!(tab.eval("document.title"), "▲ 3 hindrances · livestreamd");
     let hindrances = tab.text("#hindrances");
     for told in [
         "no connection after 4 attempts",
         "Kafka has not taken records for 94 s",
+        "output purchases: records have waited for 41 s",
         "What to do: let the daemon's principal",
     ] {
         assert!(
@@ -104,7 +105,7 @@ async fn all_that_is_the_matter_is_told_in_words_and_words_from_outside_stay_wor
         );
     }
     // Those in trouble first, then the one that waits.
-    assert_eq!(tab.eval(EVERY_ROW), "intranet,shop,web,app,checkout,news");
+    assert_eq!(tab.eval(EVERY_ROW), "checkout,intranet,shop,web,app,news");
     for (row, told) in [
         (
             "intranet",
@@ -139,7 +140,7 @@ async fn all_that_is_the_matter_is_told_in_words_and_words_from_outside_stay_wor
                 "12 duplicates",
                 "the service ended the stream",
                 "13 ms more to Kafka",
-                "3.5",
+                "output purchases",
             ],
         ),
     ] {
@@ -153,6 +154,15 @@ async fn all_that_is_the_matter_is_told_in_words_and_words_from_outside_stay_wor
     tab.wait_for_text("#events", sample::HOSTILE);
     assert!(tab.text("#stream-shop").contains("livestreamd explain 401"));
     assert_eq!(tab.eval("document.querySelectorAll('img, main script').length"), 0);
+    tab.eval("document.querySelector('#stream-checkout .unfold').click()");
+    let panel = tab.text("#stream-checkout-panel");
+    for told in [
+        "Output purchases",
+        "to livestream.purchases.{field:/geoCountry|other}, stalled, 96,120 delivered, 4,716,225 held back or incomplete",
+        "3 dead letters, 3 in quarantine, 9.0 MiB to deliver",
+    ] {
+        assert!(panel.contains(told), "{told}: {panel}");
+    }
     assert_looks_fine(&mut tab, DESK, "status-page-trouble");
     assert_looks_fine(&mut tab, DESK.dark(), "status-page-trouble-dark");
     assert_looks_fine(&mut tab, PHONE, "status-page-trouble-phone");
@@ -168,7 +178,7 @@ async fn the_page_is_worked_by_keys_alone() {
     tab.press("Tab");
     assert_eq!(
         tab.eval("document.activeElement.textContent"),
-        "intranet",
+        "checkout",
         "the first hindrance leads to its stream"
     );
     tab.press("/");
@@ -185,7 +195,7 @@ async fn the_page_is_worked_by_keys_alone() {
     tab.wait_for_text("#streams-count", "6");
     assert_eq!(
         tab.eval(focus),
-        "stream-intranet",
+        "stream-checkout",
         "a stream that is filtered out is shown all the same"
     );
 

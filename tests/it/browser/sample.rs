@@ -8,7 +8,7 @@ use livestreamd::admin::{Admin, Listener};
 use livestreamd::settings::{AdminListen, AdminSettings};
 use livestreamd::status::{
     Board, Connection, ConnectionState, Credential, Daemon, Delivery, DeliveryState, Disconnect, FORMAT, Gap, Journal,
-    Journals, Kafka, LastReload, Quarantine, Rates, Reason, Stream, hindrances,
+    Journals, Kafka, LastReload, Output, Quarantine, Rates, Reason, Stream, hindrances,
 };
 use livestreamd::telemetry::counters::{DeadLetterSnapshot, StreamSnapshot};
 use livestreamd::telemetry::events::Event;
@@ -110,6 +110,20 @@ pub fn in_trouble() -> Daemon {
     intranet.journal.backlog_bytes = 73_400_320;
     intranet.journal.backlog_records = Some(91_200);
     intranet.journal.oldest_seconds = Some(96.2);
+
+    let checkout = &mut sample.streams[1];
+    let sold = &mut checkout.outputs[1];
+    sold.delivery = Delivery {
+        state: DeliveryState::Stalled,
+        since_seconds: Some(41.0),
+        ..Delivery::default()
+    };
+    sold.backlog_bytes = 9_437_184;
+    checkout.delivery = Delivery {
+        reason: Some("output purchases".to_owned()),
+        ..sold.delivery.clone()
+    };
+    (checkout.journal.backlog_bytes, checkout.journal.oldest_seconds) = (sold.backlog_bytes, Some(41.3));
 
     let web = &mut sample.streams[5];
     let mut second = web.connections[0].clone();
@@ -314,10 +328,42 @@ fn stream(nth: usize, name: &str) -> Stream {
         connects: [("streaming".to_owned(), 3), ("503".to_owned(), 1)].into(),
         disconnects: [("closed".to_owned(), 2)].into(),
         rates: rates(nth),
+        outputs: if name == "checkout" { outputs() } else { Vec::new() },
         upstream_lag_seconds: Some(1.2 + nth as f64 % 7.0 / 5.0),
         delivery_latency_seconds: Some(0.013),
         ..Stream::default()
     }
+}
+
+/// Those of a stream that sends purchases to a topic of their own.
+fn outputs() -> Vec<Output> {
+    let well = Delivery {
+        last_seconds: Some(0.1),
+        ..Delivery::default()
+    };
+    vec![
+        Output {
+            name: "default".to_owned(),
+            topic: "livestream.checkout".to_owned(),
+            delivery: well.clone(),
+            backlog_bytes: 18_400,
+            delivered: 4_812_345,
+            ..Output::default()
+        },
+        Output {
+            name: "purchases".to_owned(),
+            topic: "livestream.purchases.{field:/geoCountry|other}".to_owned(),
+            delivery: well,
+            delivered: 96_120,
+            filtered: [("no_purchase".to_owned(), 4_716_225)].into(),
+            dead_letters: DeadLetterSnapshot {
+                too_large_for_kafka: 3,
+                ..DeadLetterSnapshot::default()
+            },
+            quarantined: 3,
+            ..Output::default()
+        },
+    ]
 }
 
 /// A quarter of an hour of a busy evening: slow waves with some noise, the same in every run.
