@@ -319,6 +319,11 @@ ROWS = [
               (count(S("output_rewinds_total"), "stream, output"), "{{stream}} {{output}}, rewinds"), calcs=("sum", "max"), width=8),
         lines("Repeats by output", "Hits of which a copy stood before them, as each output has met them.",
               (top_rate(S("output_duplicates_total"), BY_OUTPUT, how=count), OF_OUTPUT), calcs=("sum", "max"), width=8),
+        lines("Dead letters by output", "What went to an output's dead-letter topic. Of what is no hit there is one, of the output default; what is too large is so for each.",
+              (count(S("output_dead_letters_total"), "stream, output, reason"), "{{stream}} {{output}}, {{reason}}"), calcs=("sum", "max"), width=8),
+        lines("Quarantine by output", "Records that were kept because Kafka does not take them whole as the output would have them, and that could not be kept.",
+              (count(S("output_quarantined_records_total"), "stream, output"), "{{stream}} {{output}}, kept"),
+              (count(S("output_quarantine_failures_total"), "stream, output"), "{{stream}} {{output}}, not kept"), calcs=("sum", "max"), width=8),
     ]),
     ("Data quality", [
         lines("Repeats left out", "The part of all hits that stood before in their stream, ids and bytes. Some after each reconnect are normal.",

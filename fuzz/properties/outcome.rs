@@ -83,8 +83,9 @@ pub fn check(input: &[u8]) {
             assert!(differences.is_empty(), "{differences:?}");
         }
         let told = outcome_of_too_long(output, NAMES, &record, 1 << 40, RECEIVED_MS, &mut room);
+        // That of `default`, whose shape changes hits: nobody has shaped this one.
         let letter = told.message().map(|message| message.value);
-        assert_eq!(letter, output.further().is_none().then_some(&record[..]));
+        assert_eq!(letter, output.further().is_none().then_some(&[][..]));
     }
 }
 
@@ -92,11 +93,7 @@ pub fn check(input: &[u8]) {
 fn expected(message: &Message<'_, Headers>) -> Expected {
     Expected {
         topic: Some(message.topic.to_owned()),
-        // An empty key cannot be asked for.
-        key: match message.key {
-            Some("") => None,
-            key => Some(key.unwrap_or_default().to_owned()),
-        },
+        key: Some(message.key.unwrap_or_default().to_owned()),
         timestamp_ms: Some(message.timestamp_ms),
         headers: message.headers.clone(),
         value: Some(String::from_utf8_lossy(message.value).into_owned()),

@@ -58,8 +58,8 @@ struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes: 0 fine, 3 not ready (status), 64 wrong usage, 78 wrong configuration, or a state_dir that a newer
 version has used (restarting does not help), 1 anything else.
-Every configuration key can be set in the environment: LIVESTREAMD__SECTION__KEY. HTTPS_PROXY, ALL_PROXY and
-NO_PROXY are honoured too.";
+Configuration keys can be set in the environment: LIVESTREAMD__SECTION__KEY; in the file only: [streams.NAME.shape],
+[streams.NAME.outputs] and [[tests]]. HTTPS_PROXY, ALL_PROXY and NO_PROXY are honoured too.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -71,7 +71,9 @@ enum Command {
     /// SIGHUP loads the configuration again: streams are added, removed and changed, and those that did not change keep their
     /// connections. A configuration with a fault changes nothing. The log names the keys that need a restart.
     Run(run::RunArgs),
-    /// Validate a configuration: every fault at once, each with its key and what to do
+    /// Validate a configuration, and run its tests: every fault at once, each with its key and what to do
+    ///
+    /// Exit codes: 0 all is well; 78 the configuration cannot be used; 1 one of its `[[tests]]`, or with --connect Kafka or a token, fails.
     Check(check::CheckArgs),
     /// Run a Live Stream service to try things against: no Adobe contract needed
     Simulate(Box<crate::simulator::SimulateArgs>),
@@ -88,8 +90,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Show what would come out for given hits: topic, key, timestamp, headers and value; or why nothing would
     ///
-    /// Reads one hit a line, from files or standard input. Connects to nothing, and may be used while the daemon runs. Copies are not looked for: `[dedup]` has no
-    /// say here. Nor has the size that Kafka takes.
+    /// Reads one hit a line, from files or standard input. Connects to nothing, and may be used while the daemon runs. What only the daemon knows
+    /// is left out: which hits are copies (`[dedup]`), and which Kafka finds too large. The whole configuration must be fine, its secret files included.
     ///
     /// What is not a hit is shown as a dead letter and is no failure: the exit code is 0 if all was read.
     Shape(shape::ShapeArgs),

@@ -223,8 +223,9 @@ pub fn forget(state_dir: &Path, stream: &str, output: &str) -> Result<(), IdStor
     refuse_newer(state_dir, stream, output)?;
     let dir = dir_of(state_dir, stream, output);
     match fs::remove_dir_all(&dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => at(&dir, Err(error)),
-        Ok(()) | Err(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        // Durably: what comes next relies on it.
+        removed => at(&dir, removed.and_then(|()| dir.parent().map_or(Ok(()), sync_dir))),
     }
 }
 

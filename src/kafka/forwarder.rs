@@ -7,9 +7,9 @@
 //!             +--> produce in batches --first failure--> take the reports that are still out --> wait --> back to the cursor --+
 //!             |                                                    |                                                       |
 //!             +----------------------------------------------------|-------------------------------------------------------+
-//!             |                                                    a batch was too large
+//!             |                                                    a batch was too large, or a record is refused until a person mends it
 //!             +-- past what was in it <-- produce one by one <-----+
-//!                                         (what fails alone is too large itself: a dead letter with its first bytes)
+//!                                         (what is too large alone is a dead letter with its first bytes; what is refused is tried again, and nothing overtakes it)
 //! ```
 //!
 //! A record that is too large itself is in the quarantine, whole and durable, before its dead letter goes out. If not even an empty dead
@@ -225,7 +225,7 @@ impl Forwarder {
                 Ok(GenerationEnd::OneByOneEnd | GenerationEnd::CaughtUp) => mode = Mode::InBatches,
                 Ok(GenerationEnd::OtherSettings) => {}
                 Err(setback) => {
-                    if let (Mode::InBatches, Some(to)) = (mode, setback.too_large_to) {
+                    if let (Mode::InBatches, Some(to)) = (mode, setback.one_by_one_to) {
                         mode = Mode::OneByOne { to };
                     }
                     let wait = self.suffer(&setback);

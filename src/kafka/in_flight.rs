@@ -110,6 +110,7 @@ pub struct InFlight {
     cursor: Position,
     failure: Option<Failure>,
     too_large_to: Option<Position>,
+    refused_to: Option<Position>,
     limits: Limits,
     delivered: u64,
     delivered_bytes: u64,
@@ -152,6 +153,7 @@ impl InFlight {
             cursor,
             failure: None,
             too_large_to: None,
+            refused_to: None,
             limits,
             delivered: 0,
             delivered_bytes: 0,
@@ -170,6 +172,7 @@ impl InFlight {
         self.unreported = 0;
         self.failure = None;
         self.too_large_to = None;
+        self.refused_to = None;
     }
 
     /// Sets how much may be in flight. What already is stays.
@@ -239,8 +242,14 @@ impl InFlight {
             Ok(()) => entry.report = Report::Delivered,
             Err(failure) => {
                 entry.report = Report::Failed;
-                if failure.class == FailureClass::TooLarge {
-                    self.too_large_to = Some(entry.end.max(self.too_large_to.unwrap_or_default()));
+                match failure.class {
+                    FailureClass::TooLarge => {
+                        self.too_large_to = Some(entry.end.max(self.too_large_to.unwrap_or_default()));
+                    }
+                    FailureClass::NeedsAPerson => {
+                        self.refused_to = Some(entry.end.min(self.refused_to.unwrap_or(entry.end)));
+                    }
+                    FailureClass::Passing | FailureClass::Fatal | FailureClass::Stalled => {}
                 }
                 self.failures += 1;
                 self.failure.get_or_insert(failure);
@@ -285,6 +294,11 @@ impl InFlight {
     /// Where the last record ends that was in a batch too large, if any was.
     pub const fn too_large_to(&self) -> Option<Position> {
         self.too_large_to
+    }
+
+    /// Where the first record ends that Kafka will not take before somebody does something, if any was.
+    pub const fn refused_to(&self) -> Option<Position> {
+        self.refused_to
     }
 
     /// How many reports are still to come in this generation.
@@ -451,6 +465,23 @@ mod tests {
     }
 
     #[test]
+    fn the_first_record_that_wants_a_person_is_remembered_until_the_rewind() {
+        let mut in_flight = InFlight::new(Position(0), LIMITS);
+        let refused = || Err(Failure::NOTHING_FITS);
+        let [first, second, third] = [10, 20, 30].map(|end| admit(&mut in_flight, end));
+        in_flight.report(third.0, third.1, refused());
+        assert_eq!(in_flight.refused_to(), Some(Position(30)));
+        in_flight.report(second.0, second.1, refused());
+        in_flight.report(first.0, first.1, Ok(()));
+        assert_eq!(
+            (in_flight.refused_to(), in_flight.too_large_to()),
+            (Some(Position(20)), None)
+        );
+        in_flight.rewind();
+        assert_eq!(in_flight.refused_to(), None);
+    }
+
+    #[test]
     fn after_a_failure_nothing_goes_out_until_the_rewind() {
         let mut in_flight = InFlight::new(Position(0), LIMITS);
         let first = admit(&mut in_flight, 10);
@@ -463,8 +494,8 @@ mod tests {
         in_flight.report(third.0, third.1, Err(passing()));
         assert_eq!((in_flight.cursor(), in_flight.unreported()), (Position(10), 0));
         assert_eq!(
-            (in_flight.failure(), in_flight.too_large_to()),
-            (Some(too_large()), Some(Position(20)))
+            (in_flight.failure(), in_flight.too_large_to(), in_flight.refused_to()),
+            (Some(too_large()), Some(Position(20)), None)
         );
         in_flight.rewind();
         assert_eq!(

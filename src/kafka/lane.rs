@@ -221,6 +221,11 @@ impl Lane {
         self.state.lock().too_large_to()
     }
 
+    /// See [`InFlight::refused_to`].
+    pub(super) fn refused_to(&self) -> Option<Position> {
+        self.state.lock().refused_to()
+    }
+
     /// See [`InFlight::undelivered`].
     pub(super) fn undelivered(&self) -> usize {
         self.state.lock().undelivered()
@@ -297,6 +302,15 @@ impl LaneState {
     /// The stream, if its hits may go to this topic.
     pub(super) fn stream_into(&self, topic: &str) -> Option<&str> {
         self.topic.may_be(topic).then_some(&*self.stream)
+    }
+
+    /// A topic as the log may show it: not one that a hit has named.
+    pub(super) fn topic_shown(&self, topic: &str) -> String {
+        if self.topic.known().contains(&topic) {
+            topic.to_owned()
+        } else {
+            self.topic.to_string()
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, InFlight> {

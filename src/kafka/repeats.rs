@@ -191,6 +191,10 @@ impl Repeats {
             Verdict::First | Verdict::Twin => {
                 if let Some(disk) = &mut self.disk {
                     disk.not_passed.push_back(entry);
+                    // An output whose filters hold back nearly all walks far ahead of the one record that Kafka does not take. The window holds no more, either.
+                    if disk.not_passed.len() > self.limits.max_ids {
+                        disk.not_passed.pop_front();
+                    }
                 }
             }
             Verdict::Duplicate { .. } => {}

@@ -11,6 +11,7 @@ use tracing::{debug, error, info, warn};
 
 use super::failure::Failure;
 use super::in_flight::Ticket;
+use super::lane::LaneState;
 use super::link::Shared;
 use super::partitions::PartitionChange;
 use super::refusal::advice;
@@ -95,16 +96,23 @@ impl ClientContext for Reports {
 impl Reports {
     fn tell(&self, change: &PartitionChange) {
         let lanes = self.shared.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        let into = |lane: &&Arc<LaneState>| lane.stream_into(&change.topic).is_some();
+        let first = lanes.iter().flatten().find(into);
+        let shown = first.map_or_else(|| change.topic.to_string(), |lane| lane.topic_shown(&change.topic));
         let streams: BTreeSet<&str> = lanes
             .iter()
             .flatten()
             .filter_map(|lane| lane.stream_into(&change.topic))
             .collect();
         let streams = streams.into_iter().collect::<Vec<_>>().join(", ");
-        let PartitionChange { topic, before, after } = change;
+        let PartitionChange {
+            topic: _,
+            before,
+            after,
+        } = change;
         warn!(
             streams,
-            topic,
+            topic = shown,
             before,
             after,
             "the number of partitions has changed: visitors may move to other partitions, and a visitor's hits are in order within \

@@ -138,6 +138,10 @@ fn path_of(rest: &str, file: &Map<String, Value>) -> Result<Vec<String>, (String
                     tail.to_ascii_uppercase()
                 ));
             }
+            Some((name, _)) if head == "streams" && is_below_a_stream(name) && !is_section(name, file.get(head)) => {
+                let problem = "shapes and outputs of a stream can be set in the file only; of shapes, [shape] can be set here: SHAPE__KEY";
+                return Err((dotted, problem.to_owned()));
+            }
             Some((name, key)) => {
                 let name = existing(name, file.get(head)).map_err(|problem| (dotted.clone(), problem))?;
                 return Ok(vec![head.to_owned(), name, key.to_owned()]);
@@ -157,6 +161,16 @@ fn property(name: &str) -> String {
 }
 
 /// The name in the file that a variable's name stands for, else the name as it is.
+fn is_below_a_stream(name: &str) -> bool {
+    let mut parts = name.split(SEPARATOR).skip(1);
+    parts.any(|part| ["shape", "outputs"].contains(&part))
+}
+
+/// Whether the file has a section of this name, whatever stands in it.
+fn is_section(name: &str, sections: Option<&Value>) -> bool {
+    matches!(sections, Some(Value { kind: ValueKind::Table(sections), .. }) if sections.contains_key(name))
+}
+
 fn existing(name: &str, sections: Option<&Value>) -> Result<String, String> {
     let Some(Value {
         kind: ValueKind::Table(sections),

@@ -194,11 +194,39 @@ fn route(
         return Err(topic.fault(section.report, problem));
     };
     let fallback = filled(fallback, owner, section.report)?.value;
+    // What stands around the fields, with the names filled in.
+    match topic::fill(&without_fields(&topic.value), owner.stream, owner.report_suite) {
+        Ok(name) if name.starts_with("__") => {
+            let problem = format!(
+                "gives topics of Kafka's own, whose names begin with two underscores, for stream {}",
+                owner.stream
+            );
+            return Err(topic.fault(section.report, problem));
+        }
+        Ok(_) => {}
+        Err(problem) => return Err(topic.fault(section.report, problem)),
+    }
+    if allowed.value.iter().any(|glob| glob.only().is_none()) {
+        let problem = "has a star in it, so hits name topics that nobody has listed: one that is not there holds the output up until it is made; \
+                       list the names in full, or see to it that the brokers make topics";
+        section.report.warn(allowed.place.key.as_str(), problem);
+    }
     Ok(topic.map(|_| Topics::ByHit {
         template,
         allowed: allowed.value,
         fallback,
     }))
+}
+
+/// A template with an `x` in place of each of its fields.
+fn without_fields(template: &str) -> String {
+    let mut pieces = template.split("{field:");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        text.push('x');
+        text.push_str(piece.split_once('}').map_or("", |(_, rest)| rest));
+    }
+    text
 }
 
 fn filled(template: Found<String>, owner: Owner<'_>, report: &mut Report) -> Result<Found<String>, Reported> {

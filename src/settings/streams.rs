@@ -371,10 +371,14 @@ fn dead_letters_apart(drafts: &[Draft], report: &mut Report) -> Result<(), Repor
     let mut outcome = Ok(());
     for (draft, output) in outputs() {
         let Ok(dead) = &output.dead_letter_topic else { continue };
-        let takes = |output: &outputs::Draft| output.topic.as_ref().is_ok_and(|topic| topic.value.may_be(&dead.value));
+        let takes = |output: &outputs::Draft| {
+            let incomplete = output.made.as_ref().ok().and_then(|made| made.incomplete_topic());
+            output.topic.as_ref().is_ok_and(|topic| topic.value.may_be(&dead.value))
+                || incomplete == Some(dead.value.as_str())
+        };
         if let Some((taker, _)) = outputs().find(|(_, output)| takes(output)) {
             let problem = format!(
-                "gives {} for stream {}, which is the topic of stream {}; choose another",
+                "gives {} for stream {}, which is a topic for hits of stream {}; choose another, or let allowed_topics allow less",
                 dead.value, draft.name, taker.name
             );
             outcome = Err(dead.fault(report, problem));

@@ -109,7 +109,7 @@ impl Keys {
             key: self.key?.map(|found| found.value),
             timestamp_ms: timestamp.map(|found| found.value),
             headers: headers?,
-            value: self.value?.map(|found| found.value.trim().to_owned()),
+            value: value(self.value, section)?,
         };
         let is_anything = message != Expected::default();
         let fate = match (fate?, is_anything) {
@@ -175,6 +175,20 @@ fn output(named: Maybe<String>, stream: &StreamSettings, section: &mut Section<'
     })
 }
 
+/// What JSON calls white space. The daemon does not strip any other.
+const JSON_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+
+/// The value of the message.
+fn value(value: Maybe<String>, section: &mut Section<'_>) -> Result<Option<String>, Reported> {
+    let Some(found) = value? else { return Ok(None) };
+    let text = found.value.trim_matches(JSON_SPACE);
+    if text.is_empty() {
+        let problem = "is empty, which no message is that such a test can be of; leave it out";
+        return Err(found.fault(section.report, problem));
+    }
+    Ok(Some(text.to_owned()))
+}
+
 /// The hit: one line.
 fn record(
     input: Maybe<String>,
@@ -185,7 +199,7 @@ fn record(
         let problem = "is missing; set it to a hit between three quotes, as in '''{\"bot\":\"Googlebot\"}'''";
         return Err(section.report.fault(&section.absent("input"), None, problem));
     };
-    let record = input.value.trim();
+    let record = input.value.trim_matches(JSON_SPACE);
     let problem = if record.is_empty() {
         "is empty; the service sends such lines now and then, and they are no hits".to_owned()
     } else if record.contains('\n') {
@@ -265,6 +279,11 @@ fn known_headers(
     let own = &output.settings().shape.headers;
     let is_known = |name: &str| message::HEADERS.contains(&name) || own.iter().any(|(own, _)| own.as_str() == name);
     for (name, _) in &headers {
+        if [message::DUPLICATE, message::DEAD_LETTER_LENGTH].contains(&name.as_str()) {
+            let problem = "is a header that the daemon alone sets: a test knows neither other hits nor Kafka's limits";
+            let place = Place::file(format!("{}.headers.{name}", section.path()));
+            return Err(section.report.fault(&place, None, problem));
+        }
         if !is_known(name) {
             let known = message::HEADERS
                 .into_iter()

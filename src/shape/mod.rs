@@ -148,6 +148,20 @@ pub struct Scratch {
     values: Vec<Option<Range<usize>>>,
 }
 
+impl Scratch {
+    /// Gives back what an unusually large hit has left. To be called between hits.
+    pub fn trim(&mut self) {
+        const MOST: usize = 1 << 20;
+        self.sheet.trim(MOST);
+        self.text.clear();
+        self.text.shrink_to(MOST);
+        for buffer in [&mut self.out, &mut self.texts] {
+            buffer.clear();
+            buffer.shrink_to(MOST);
+        }
+    }
+}
+
 /// Without what the last hit has left in it.
 impl fmt::Debug for Scratch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

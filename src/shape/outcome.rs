@@ -130,7 +130,7 @@ impl<'a> Letter<'a> {
             reason: self.reason,
             message: output
                 .describes_what_is_no_hit()
-                .then(|| texts.message(output, names, parcel, received_ms, Headers::new(), with)),
+                .then(|| texts.message(output, names, output.letter(parcel), received_ms, Headers::new(), with)),
         }
     }
 }

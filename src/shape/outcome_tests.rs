@@ -7,7 +7,7 @@ use super::super::output::OutputSettings;
 use super::super::pointer::Pointer;
 use super::super::privacy::{Action, HashKey};
 use super::super::template::Template;
-use super::super::{Filter, output::ShapeSettings};
+use super::super::{Fields, Filter, output::ShapeSettings};
 use super::*;
 
 const NAMES: Names<'_> = Names {
@@ -107,7 +107,7 @@ fn what_is_no_hit_or_too_long_is_a_dead_letter() {
     }
     let told = outcome_of_too_long(&output, NAMES, b"{\"a\"", 1_000_000, RECEIVED_MS, &mut room);
     let message = told.message().unwrap();
-    assert_eq!((message.key, message.value), (None, &b"{\"a\""[..]));
+    assert_eq!((message.key, message.value), (None, &b""[..]), "nobody has shaped it");
     assert_eq!(
         headers(message)[2..],
         [
@@ -115,6 +115,34 @@ fn what_is_no_hit_or_too_long_is_a_dead_letter() {
             "livestream.dead_letter.length=1000000"
         ]
     );
+}
+
+#[test]
+fn of_what_was_too_long_nothing_is_told_where_hits_are_changed() {
+    let pointer = || Pointer::parse("/ip").unwrap();
+    let privacy = ShapeSettings {
+        privacy: vec![(pointer(), Action::Remove)],
+        ..ShapeSettings::default()
+    };
+    let dropped = ShapeSettings {
+        fields: Fields::Drop(vec![pointer()]),
+        ..ShapeSettings::default()
+    };
+    for (shape, told) in [(ShapeSettings::default(), true), (privacy, false), (dropped, false)] {
+        let output = Output::new(OutputSettings {
+            shape,
+            ..OutputSettings::to("hits", "dead")
+        });
+        let (output, mut room) = (output.unwrap(), Room::default());
+        let first = br#"{"ip":"203.0.113.77","#;
+        let letter = outcome_of_too_long(&output, NAMES, first, 1_000_000, RECEIVED_MS, &mut room);
+        let message = letter.message().unwrap();
+        assert_eq!(message.value, if told { &first[..] } else { b"" });
+        assert!(headers(message).contains(&"livestream.dead_letter.length=1000000".to_owned()));
+        // What is no hit is no hit of anybody's.
+        let letter = outcome(&output, NAMES, &first[..], RECEIVED_MS, &mut room);
+        assert_eq!(letter.message().unwrap().value, first);
+    }
 }
 
 #[test]

@@ -5,11 +5,12 @@
 
 mod settings;
 
+use super::parcel::Parcel;
 use super::pointer::Pointer;
 use super::template::{Filled, Names};
 use super::topic::{NotATopic, Topic};
 use super::{Plan, Scratch, SeveralFields, Shape, Shaped, TooManyFields, ValueId, Verdict};
-use crate::hit::Hit;
+use crate::hit::{DeadLetterReason, Hit};
 pub use settings::{DEFAULT_OUTPUT, MessageKey, MessageTime, OutputSettings, ShapeSettings, Topics};
 
 /// Why settings make no output.
@@ -144,6 +145,25 @@ impl Output {
         self.further().is_none()
     }
 
+    /// What may go out as the dead letter of what is not a hit. A record that was too long may have been one, and was shaped by nobody: where hits are changed, nothing is told of
+    /// it but its length.
+    pub const fn letter<'a>(&self, letter: Parcel<'a>) -> Parcel<'a> {
+        match letter {
+            Parcel::DeadLetter {
+                length,
+                reason: reason @ DeadLetterReason::TooLong,
+                of: None,
+                ..
+            } if self.settings.shape.changes_hits() => Parcel::DeadLetter {
+                bytes: &[],
+                length,
+                reason,
+                of: None,
+            },
+            Parcel::DeadLetter { .. } | Parcel::Hit { .. } => letter,
+        }
+    }
+
     /// Where what is not a hit goes, and what is too large.
     pub fn dead_letter_topic(&self) -> &str {
         &self.settings.dead_letter_topic
@@ -167,19 +187,23 @@ impl Output {
             Key::None => None,
             Key::Field(value) => {
                 buffer.clear();
-                buffer.push_str(shaped.value(*value)?);
+                // An empty key is one that many have in common: they would all be in one partition.
+                buffer.push_str(shaped.value(*value).filter(|text| !text.is_empty())?);
                 Some(buffer)
             }
-            Key::Pair(high, low) => Some(write_pair(shaped.value(*high)?, shaped.value(*low)?, buffer)),
+            Key::Pair(high, low) => {
+                let half = |id: ValueId| shaped.value(id).filter(|text| !text.is_empty());
+                Some(write_pair(half(*high)?, half(*low)?, buffer))
+            }
         }
     }
 
-    /// The timestamp for a hit that came off the wire at `received_ms`, in milliseconds since the Unix epoch. A field that is not there, is no number of seconds, or lies
-    /// after `received_ms` counts for nothing: brokers refuse what comes from the future, and the stream would stand still.
+    /// The timestamp for a hit that came off the wire at `received_ms`, in milliseconds since the Unix epoch. A field that is not there, is no number of seconds, is 0 (which is no
+    /// time to librdkafka), or lies after `received_ms` counts for nothing: brokers refuse what comes from the future, and the stream would stand still.
     pub fn timestamp_ms(&self, shaped: &Shaped<'_>, received_ms: u64) -> u64 {
         let seconds = self.time.and_then(|time| shaped.value(time)?.parse::<u64>().ok());
         let ms = seconds.and_then(|seconds| seconds.checked_mul(1000));
-        ms.filter(|ms| *ms <= received_ms).unwrap_or(received_ms)
+        ms.filter(|ms| (1..=received_ms).contains(ms)).unwrap_or(received_ms)
     }
 
     /// The id of a hit, if it has one.

@@ -95,6 +95,12 @@ fn keys_are_of_what_the_configuration_names() {
         let settings = OutputSettings { key, ..settings() };
         assert_eq!(said(&settings, r#"{"mcVisIdHigh":1}"#).key, None);
     }
+    // Empty is no key: an empty key would be one that many have.
+    let empty = r#"{"mcVisIdHigh":"","mcVisIdLow":"","geoCountry":""}"#;
+    for key in [MessageKey::ExperienceCloud, MessageKey::Field(pointer("/geoCountry"))] {
+        let settings = OutputSettings { key, ..settings() };
+        assert_eq!(said(&settings, empty).key, None);
+    }
 }
 
 #[test]
@@ -163,6 +169,7 @@ fn the_time_is_that_of_the_field_unless_it_makes_no_sense() {
         "{}",
         r#"{"timeGMT":"soon"}"#,
         r#"{"timeGMT":-5}"#,
+        r#"{"timeGMT":0}"#,
         r#"{"timeGMT":1.5}"#,
         r#"{"timeGMT":1700000121}"#,
         r#"{"timeGMT":18446744073709551615}"#,

@@ -179,7 +179,11 @@ impl Address {
         if let Some(mapped) = address.to_ipv4_mapped() {
             return Some(Self::V6(v4(mapped).to_ipv6_mapped()));
         }
-        let [a, b, c, ..] = address.segments();
+        let [a, b, mut c, ..] = address.segments();
+        // 6to4 (RFC 3056): an IPv4 address stands behind 2002.
+        if a == 0x2002 {
+            c &= 0xff00;
+        }
         Some(Self::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0)))
     }
 

@@ -177,6 +177,8 @@ fn describe(source: &str) -> Vec<(&str, Described<'_>)> {
         if name == "StreamSnapshot" && is_macro {
             let says = "Records that went to the dead-letter topic, by reason.".to_owned();
             members.push(("dead_letters", "DeadLetterSnapshot", says));
+            let says = "Hits that a filter has held back, by its name.".to_owned();
+            members.push(("filtered", "BTreeMap<String, u64>", says));
         }
         if is_macro || !name.ends_with("Snapshot") {
             found.push((name, Described { is_enum, members }));

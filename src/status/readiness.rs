@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::model::{Connection, ConnectionState, Daemon, DeliveryState, JournalState, Stream};
+use super::model::{Connection, ConnectionState, Daemon, DeliveryState, JournalState, Output, Stream};
 
 /// So long may Kafka refuse or be silent before that is a hindrance: a change of leaders, or a broker that is restarted, passes by itself.
 pub const KAFKA_GRACE_SECONDS: f64 = 30.0;
@@ -144,10 +144,16 @@ fn journal(stream: &Stream) -> Option<Hindrance> {
             format!("the journal cannot be read back: {said}"),
             "see to the disk under state_dir; nothing behind that place is delivered until it can be read",
         ),
-        (JournalState::Full, _) => (
-            "the journal is full: reading has paused".to_owned(),
-            "see why Kafka does not take records, or give the journal more room (journal.max_bytes)",
-        ),
+        (JournalState::Full, _) => match slowest(stream).find(|_| stream.outputs.len() > 1) {
+            None => (
+                "the journal is full: reading has paused".to_owned(),
+                "see why Kafka does not take records, or give the journal more room (journal.max_bytes)",
+            ),
+            Some(Output { name, .. }) => (
+                format!("the journal is full, because of output {name}: reading has paused, for all outputs"),
+                "see why Kafka does not take its records; a further output that cannot be mended soon may be taken out of the configuration (reload): what it has not got is then given up for it",
+            ),
+        },
         (JournalState::DiskFull, _) => (
             format!("the disk is full: reading has paused: {said}"),
             "make room on the file system of state_dir",
@@ -170,14 +176,7 @@ fn kafka(stream: &Stream, uptime_seconds: f64) -> Option<Hindrance> {
     let delivery = &stream.delivery;
     let since = delivery.since_seconds.unwrap_or_default();
     let reason = delivery.reason.as_deref().unwrap_or("no reason was given");
-    // However old the records are: while deliveries go on, a backlog is being worked off.
-    let quiet = delivery.last_seconds.unwrap_or(uptime_seconds);
-    let waited = match stream.journal.oldest_seconds {
-        Some(oldest) => oldest.min(quiet),
-        // Nobody has come to read the backlog yet. The ids on disk come before it, which takes a while.
-        None if stream.journal.backlog_bytes > 0 && quiet > UNREAD_GRACE_SECONDS => quiet,
-        None => 0.0,
-    };
+    let (waited, whose) = waited(stream, uptime_seconds);
     let (text, advice) = match delivery.state {
         DeliveryState::SetBack if since > KAFKA_GRACE_SECONDS => (
             format!("Kafka has not taken records for {since:.0} s: {reason}"),
@@ -193,7 +192,12 @@ fn kafka(stream: &Stream, uptime_seconds: f64) -> Option<Hindrance> {
             (text, Some(SEE_TO_KAFKA.to_owned()))
         }
         DeliveryState::Well | DeliveryState::SetBack | DeliveryState::Stalled if waited > KAFKA_GRACE_SECONDS => {
-            (waits_in_vain(waited), Some(SEE_TO_KAFKA.to_owned()))
+            let text = waits_in_vain(waited);
+            let text = match whose {
+                Some(output) => format!("output {output}: {text}"),
+                None => text,
+            };
+            (text, Some(SEE_TO_KAFKA.to_owned()))
         }
         DeliveryState::Well | DeliveryState::SetBack | DeliveryState::Stalled => return None,
     };
@@ -204,6 +208,33 @@ fn kafka(stream: &Stream, uptime_seconds: f64) -> Option<Hindrance> {
         text,
         advice,
     })
+}
+
+/// The outputs that are furthest behind: the oldest record is what they wait with. None of a status that tells of no outputs.
+fn slowest(stream: &Stream) -> impl Iterator<Item = &Output> {
+    let is_slowest = |output: &&Output| output.backlog_bytes >= stream.journal.backlog_bytes;
+    stream.outputs.iter().filter(is_slowest)
+}
+
+/// For how long records have waited while nothing was delivered to their output, and which that is if there are several.
+fn waited(stream: &Stream, uptime_seconds: f64) -> (f64, Option<&str>) {
+    let of = |last_seconds: Option<f64>| {
+        // However old the records are: while deliveries go on, a backlog is being worked off.
+        let quiet = last_seconds.unwrap_or(uptime_seconds);
+        match stream.journal.oldest_seconds {
+            Some(oldest) => oldest.min(quiet),
+            // Nobody has come to read the backlog yet. The ids on disk come before it, which takes a while.
+            None if stream.journal.backlog_bytes > 0 && quiet > UNREAD_GRACE_SECONDS => quiet,
+            None => 0.0,
+        }
+    };
+    if stream.outputs.len() < 2 {
+        return (of(stream.delivery.last_seconds), None);
+    }
+    let waits = slowest(stream).map(|output| (of(output.delivery.last_seconds), Some(output.name.as_str())));
+    waits
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .unwrap_or_default()
 }
 
 fn waits_in_vain(seconds: f64) -> String {

@@ -53,6 +53,12 @@ impl AbortOnDrop {
         }
     }
 
+    /// Ends it where it is. Returns when it has ended.
+    pub async fn end_here(&mut self) {
+        self.0.abort();
+        self.ended().await;
+    }
+
     /// Whether it has ended.
     pub fn is_finished(&self) -> bool {
         self.0.is_finished()

@@ -3,18 +3,18 @@
 //! ```text
 //! comes:    the one of this name before it has gone --> its cursor is on disk --> keep_alive(forward)
 //! changes:  the forwarder goes over to the new settings between two records
-//! goes:     nothing is in flight --> its cursor is gone, and the journal waits for it no more
+//! goes:     nothing is in flight, or ten seconds are over --> its cursor is gone, and the journal waits for it no more
 //! ```
 //!
 //! Promise: the output that every stream has never goes while the stream runs. What a further one had not delivered when it goes is told, and forgotten.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{Shared, forwarder_failed};
 use crate::id_store::forget;
@@ -23,11 +23,14 @@ use crate::kafka::{ForwarderSettings, IdsKept, forward};
 use crate::settings::{DEFAULT_OUTPUT, DedupSettings, StreamSettings};
 use crate::stream::revival::{AbortOnDrop, keep_alive};
 use crate::stream::{Stop, StopSwitch, stop_switch};
-use crate::telemetry::{OutputStatus, StreamStatus};
+use crate::telemetry::{Delivery, DeliveryStatus, OutputStatus, StreamStatus};
 use crate::upstream::Connector;
 
 /// A cursor that cannot be made is tried again so long after.
 const CURSOR_RETRY: Duration = Duration::from_secs(30);
+
+/// An output that goes is waited for so long, for what is in flight. Reports that do not come hold it up for a quarter of an hour, and the journal, which may be full, with it.
+const LONGEST_LEAVING: Duration = Duration::from_secs(10);
 
 /// The outputs of a stream that runs. Dropping it ends their tasks where they are.
 pub(super) struct Outputs<C: Connector> {
@@ -136,6 +139,7 @@ impl<C: Connector> Outputs<C> {
         let gone = before.map(|leaving| leaving.gone.clone());
         let (journal, shared, state_dir) = (self.journal.clone(), self.shared.clone(), self.shared.state_dir.clone());
         let (for_make, receiver, shown) = (journal.clone(), wanted.subscribe(), status.clone());
+        let delivery = status.delivery.clone();
         let make = move || {
             let (settings, journal, status) = (receiver.clone(), for_make.clone(), shown.clone());
             let (producer, quarantine) = (shared.producer.clone(), shared.quarantine.clone());
@@ -149,8 +153,8 @@ impl<C: Connector> Outputs<C> {
                 gone.requested().await;
             }
             // Has it already if the journal was opened with it.
-            let has_cursor =
-                journal.cursor(&output).is_some() || add_cursor(&journal, &state_dir, &stream, &output, &stop).await;
+            let has_cursor = journal.cursor(&output).is_some()
+                || add_cursor(&journal, &state_dir, &stream, &output, &delivery, &stop).await;
             if has_cursor {
                 keep_alive(&stop, make, |pause| forwarder_failed(&stream, &output, pause)).await;
             }
@@ -178,8 +182,16 @@ impl EndingOutputs {
     }
 }
 
-/// Makes the cursor of an output durable. False if the stream ends first.
-async fn add_cursor(journal: &Arc<Journal>, state_dir: &Path, stream: &str, output: &Arc<str>, stop: &Stop) -> bool {
+/// Makes the cursor of an output durable. False if the stream ends first. As long as it cannot be made, `delivery` shows that.
+async fn add_cursor(
+    journal: &Arc<Journal>,
+    state_dir: &Path,
+    stream: &str,
+    output: &Arc<str>,
+    delivery: &DeliveryStatus,
+    stop: &Stop,
+) -> bool {
+    let mut failures: u32 = 0;
     loop {
         let (to, name) = (journal.clone(), output.clone());
         let (state_dir, owner) = (state_dir.to_owned(), stream.to_owned());
@@ -192,20 +204,31 @@ async fn add_cursor(journal: &Arc<Journal>, state_dir: &Path, stream: &str, outp
             })
         };
         let added = spawn_blocking(add).await;
-        match added {
+        let error = match added {
             Ok(Ok(cursor)) => {
-                tracing::debug!(stream, output = &**output, %cursor, "the output has its cursor");
+                tracing::info!(stream, output = &**output, %cursor, "a further output begins: what was delivered before does not go there");
                 return true;
             }
+            Ok(Err(Some(error))) => error,
+            Err(failed) if failed.is_panic() => failed.to_string(),
             Ok(Err(None)) | Err(_) => return false,
-            Ok(Err(Some(error))) => tracing::error!(
-                stream,
-                output = &**output,
-                error,
-                retry_s = CURSOR_RETRY.as_secs(),
-                "the cursor of an output cannot be made: nothing goes there until it can, and what comes meanwhile does not"
-            ),
-        }
+        };
+        failures = failures.saturating_add(1);
+        tracing::error!(
+            stream,
+            output = &**output,
+            error,
+            retry_s = CURSOR_RETRY.as_secs(),
+            "the cursor of an output cannot be made: nothing goes there until it can, and what comes meanwhile does not"
+        );
+        let now = Instant::now();
+        delivery.show(Delivery::SetBack {
+            since: delivery.now().since().unwrap_or(now),
+            retry_at: now + CURSOR_RETRY,
+            reason: format!("its cursor cannot be made: {error}"),
+            advice: Some("see to the disk under state_dir: what comes meanwhile does not go to this output"),
+            failures,
+        });
         tokio::select! {
             () = stop.requested() => return false,
             () = sleep(CURSOR_RETRY) => {}
@@ -232,7 +255,10 @@ fn see_out(output: OutputTask, stream: &str, journal: &Arc<Journal>, state_dir: 
             let _over = over;
             switch.stop();
             drop(wanted);
-            task.ended().await;
+            if timeout(LONGEST_LEAVING, task.ended()).await.is_err() {
+                task.end_here().await;
+            }
+            let has_begun = journal.cursor(&name).is_some();
             let (from, of, owner) = (journal.clone(), name.clone(), stream.clone());
             let remove = move || {
                 let removed = from.remove_cursor(&of);
@@ -244,6 +270,7 @@ fn see_out(output: OutputTask, stream: &str, journal: &Arc<Journal>, state_dir: 
             let removed = spawn_blocking(remove).await;
             let output = &*name;
             match removed {
+                Ok(Ok(_)) if !has_begun => tracing::warn!(stream, output, "the output is gone, and had never begun"),
                 Ok(Ok(0)) => tracing::info!(
                     stream,
                     output,
@@ -272,6 +299,7 @@ mod tests {
     use crate::dedup::{Entry, Limits};
     use crate::id_store::IdStore;
     use crate::journal::{Journals, JournalsSettings, Position};
+    use crate::settings::{DedupMode, Output, OutputSettings};
 
     const LIMITS: Limits = Limits {
         window_ms: 60_000,
@@ -281,6 +309,7 @@ mod tests {
     struct World {
         dir: tempfile::TempDir,
         journal: Arc<Journal>,
+        delivery: DeliveryStatus,
         /// Stops the threads when it goes.
         _journals: Journals,
     }
@@ -299,6 +328,7 @@ mod tests {
             Self {
                 dir,
                 journal: Arc::new(journals.open("web", &[]).unwrap()),
+                delivery: DeliveryStatus::default(),
                 _journals: journals,
             }
         }
@@ -320,7 +350,15 @@ mod tests {
 
         async fn add(&self, output: &str) -> bool {
             let (_switch, stop) = stop_switch();
-            add_cursor(&self.journal, self.dir.path(), "web", &output.into(), &stop).await
+            add_cursor(
+                &self.journal,
+                self.dir.path(),
+                "web",
+                &output.into(),
+                &self.delivery,
+                &stop,
+            )
+            .await
         }
     }
 
@@ -347,7 +385,46 @@ mod tests {
         std::fs::write(&in_the_way, "").unwrap();
         let waits = tokio::time::timeout(Duration::from_millis(300), world.add("sold")).await;
         assert!(waits.is_err() && world.journal.cursor("sold").is_none());
+        let Delivery::SetBack {
+            reason, failures: 1, ..
+        } = world.delivery.now()
+        else {
+            panic!("{:?}", world.delivery.now())
+        };
+        assert!(reason.contains("cursor cannot be made"), "{reason}");
         std::fs::remove_file(in_the_way).unwrap();
         assert!(world.add("sold").await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_output_that_waits_for_kafka_holds_up_the_journal_no_longer_than_it_may() {
+        let world = World::new();
+        assert!(world.add("sold").await);
+        let one = OutputSettings {
+            name: "sold".to_owned(),
+            ..OutputSettings::to("sold", "dead")
+        };
+        let settings = ForwarderSettings {
+            name: "web".to_owned(),
+            report_suite: "acme".to_owned(),
+            output: Arc::new(Output::new(one).unwrap()),
+            dedup: DedupSettings {
+                mode: DedupMode::Off,
+                window: Duration::from_secs(60),
+                max_ids: 100,
+            },
+        };
+        let output = OutputTask {
+            wanted: watch::Sender::new(Arc::new(settings)),
+            status: OutputStatus::new("sold"),
+            switch: stop_switch().0,
+            task: AbortOnDrop::spawn(std::future::pending()),
+        };
+        let began = tokio::time::Instant::now();
+        let mut leaving = see_out(output, "web", &world.journal, world.dir.path());
+        leaving.task.ended().await;
+        assert!(began.elapsed() >= LONGEST_LEAVING && began.elapsed() < 2 * LONGEST_LEAVING);
+        assert_eq!(world.journal.cursor("sold"), None);
+        leaving.gone.requested().await;
     }
 }

@@ -161,7 +161,7 @@ impl Survey {
         let counts = status.counters.snapshot();
         let held = journal.status();
         let outputs = settings.outputs.iter().map(|output| {
-            let backlog_bytes = journal.backlog_of(output.name()).unwrap_or_default();
+            let backlog_bytes = journal.backlog_of(output.name());
             output_of(output, &status.output_of(output.name()), backlog_bytes, now)
         });
         let outputs: Vec<_> = outputs.collect();
@@ -302,9 +302,10 @@ fn delivery(delivery: &Delivery, now: &Now) -> status::Delivery {
     }
 }
 
-fn output_of(output: &Output, status: &OutputStatus, backlog_bytes: u64, now: &Now) -> status::Output {
+/// `backlog_bytes` of an output that has no cursor yet are none.
+fn output_of(output: &Output, status: &OutputStatus, backlog_bytes: Option<u64>, now: &Now) -> status::Output {
     // What was held up may have gone another way, such as into the quarantine: where nothing waits, nothing is held up.
-    let faring = if backlog_bytes == 0 {
+    let faring = if backlog_bytes == Some(0) {
         Delivery::Well
     } else {
         status.delivery.now()
@@ -319,7 +320,7 @@ fn output_of(output: &Output, status: &OutputStatus, backlog_bytes: u64, now: &N
                 .map(|at| seconds(now.instant.saturating_duration_since(at))),
             ..delivery(&faring, now)
         },
-        backlog_bytes,
+        backlog_bytes: backlog_bytes.unwrap_or_default(),
         delivered: counts.delivered,
         delivery_failures: counts.delivery_failures,
         rewinds: counts.rewinds,

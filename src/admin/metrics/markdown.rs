@@ -9,7 +9,8 @@ const HEAD: &str = "# Metrics
 
 What `GET /metrics` shows, in the text format of Prometheus. Counters begin with 0 when the daemon starts. Values are of the last look at everything, which
 is taken about once a second. Label values come from the settings (`stream`, `slot`, `output`, `filter`, `credential`) or from fixed lists, so there are no more time series
-than the configuration has streams, connections, outputs, filters and credentials for: about 120 a stream with one connection and no further output.
+than the configuration has streams, connections, outputs, filters and credentials for: about 135 a stream with one connection and no further output. Metrics
+of a stream that speak of hits, duplicates, dead letters and deliveries are those of its output `default`; each output has `livestreamd_output_...`. `livestreamd_delivery_state` is of the output that fares worst.
 
 This page is made from the tables in `src/admin/metrics`; do not edit it, but renew it by `livestreamd explain --metrics > docs/metrics.md`.
 

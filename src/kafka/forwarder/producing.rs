@@ -51,6 +51,7 @@ impl Forwarder {
                 // Lent out, because what is produced may be in it.
                 let mut scratch = std::mem::take(&mut self.scratch);
                 let produced = self.produce_records(batch, from, lane, mode, &mut scratch).await;
+                scratch.trim();
                 self.scratch = scratch;
                 produced
             }
@@ -159,12 +160,16 @@ impl Forwarder {
             lane.skip(place.end);
             return Ok(());
         }
-        let parcel = Parcel::DeadLetter {
+        let whole = Parcel::DeadLetter {
             bytes: place.record,
             length,
             reason,
             of: None,
         };
+        let parcel = self.settings.output.letter(whole);
+        if parcel != whole {
+            self.keep(&whole, place).await;
+        }
         self.produce(parcel, place, lane, mode).await
     }
 
@@ -254,9 +259,8 @@ impl Forwarder {
 
     /// Hands a parcel to librdkafka, as soon as there is room for it.
     async fn send(&mut self, parcel: Parcel<'_>, place: Place<'_>, lane: &Lane) -> Result<(), Unsent> {
-        let size = parcel.size();
         let (mut texts, settings) = (std::mem::take(&mut self.texts), Arc::clone(&self.settings));
-        let mut message = message(&mut texts, &settings, parcel, place.received_ms);
+        let (mut message, size) = message(&mut texts, &settings, parcel, place.received_ms);
         let mut full = None;
         let sent = loop {
             match lane.send(message, place.end, size, place.received_ms) {

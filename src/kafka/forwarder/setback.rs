@@ -18,8 +18,9 @@ use crate::telemetry::digest::likeness;
 /// How a generation ended badly. All its reports are in, unless the producer has failed for good.
 pub(super) struct Setback {
     failure: Failure,
-    /// Where the last record ends that was in a batch too large.
-    pub(super) too_large_to: Option<Position>,
+    /// Up to where records are to go out one by one: those of a batch too large, to find the one that is; or those up to the first that is refused until somebody does
+    /// something, so that what comes after it does not go out again at each attempt.
+    pub(super) one_by_one_to: Option<Position>,
     /// Records from the cursor to the newest one.
     undelivered: usize,
     /// If the producer was left: why.
@@ -33,7 +34,7 @@ impl Setback {
     pub(super) fn on(lane: &Lane, failure: Failure) -> Self {
         Self {
             failure,
-            too_large_to: lane.too_large_to(),
+            one_by_one_to: lane.too_large_to().or(lane.refused_to()),
             undelivered: lane.undelivered(),
             stall: lane.stall().filter(|_| failure.class == FailureClass::Stalled),
             no_producer: None,
@@ -53,7 +54,7 @@ impl From<ProducerError> for Setback {
     fn from(error: ProducerError) -> Self {
         Self {
             failure: Failure::NO_PRODUCER,
-            too_large_to: None,
+            one_by_one_to: None,
             undelivered: 0,
             stall: None,
             no_producer: Some(error),

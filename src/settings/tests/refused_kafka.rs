@@ -38,7 +38,7 @@ fn a_topic_that_kafka_would_refuse_is_refused() {
         (
             with_stream("topic = \"livestream.dead-letter\""),
             "",
-            "which is the topic of stream web; choose another",
+            "which is a topic for hits of stream web; choose another",
         ),
         (
             with_stream("topic = \"a\"\ndead_letter_topic = \"a\""),
@@ -48,7 +48,7 @@ fn a_topic_that_kafka_would_refuse_is_refused() {
         (
             with("[kafka]\ndead_letter_topic = \"livestream.{stream}\""),
             "kafka.dead_letter_topic",
-            "the topic of stream web",
+            "a topic for hits of stream web",
         ),
         (
             with("[kafka]\nkey = \"user\""),
@@ -68,7 +68,7 @@ fn a_topic_that_kafka_would_refuse_is_refused() {
         &with(other),
         &[],
         "streams.other.dead_letter_topic",
-        "gives livestream.web for stream other, which is the topic of stream web",
+        "gives livestream.web for stream other, which is a topic for hits of stream web",
     );
 }
 

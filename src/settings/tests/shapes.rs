@@ -95,9 +95,19 @@ fn a_topic_by_hit_needs_what_may_come_out_of_it_and_what_else() {
             "/geoCountry is probably meant\n    a.{field:geoCountry}\n             ^",
         ),
         (
+            "report_suite = \"a suite\"\ntopic = \"{report_suite}.{field:/b}\"\nallowed_topics = [\"a\"]\nfallback_topic = \"a\"".to_owned(),
+            "streams.web.topic",
+            "gives the topic \"a suite.x\"",
+        ),
+        (
+            "topic = \"a\"\ndead_letter_topic = \"b\"\n[streams.web.shape]\nrequired = [\"/c\"]\nincomplete_topic = \"b\"".to_owned(),
+            "streams.web.dead_letter_topic",
+            "which is a topic for hits of stream web",
+        ),
+        (
             "topic = \"a.{field:/b}\"\nallowed_topics = [\"*\"]\nfallback_topic = \"a\"\ndead_letter_topic = \"a.dead\"".to_owned(),
             "streams.web.dead_letter_topic",
-            "which is the topic of stream web",
+            "which is a topic for hits of stream web",
         ),
     ] {
         assert_refused(&with_stream(&keys), &[], key, says);
@@ -283,6 +293,20 @@ fn the_shape_of_all_may_come_from_the_environment() {
         "streams.web.shape",
         "text stands where the section",
     );
+    for name in [
+        "WEB__SHAPE__BOTS",
+        "WEB__SHAPE__PRIVACY__REMOVE",
+        "WEB__OUTPUTS__SOLD__TOPIC",
+    ] {
+        let variable = format!("LIVESTREAMD__STREAMS__{name}");
+        let key = format!("streams.{}", name.to_ascii_lowercase().replace("__", "."));
+        assert_refused(
+            &with_stream(""),
+            &[(variable.as_str(), "drop")],
+            &key,
+            "in the file only",
+        );
+    }
 }
 
 #[test]

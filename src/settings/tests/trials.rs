@@ -168,6 +168,12 @@ fn a_test_that_could_not_fail_or_not_pass_is_refused_with_its_place() {
             "tests.1.headers.livestream.hitid",
             "livestream.hit_id, ",
         ),
+        (hit("value = ' '"), "tests.1.value", "is empty"),
+        (
+            hit("headers = { \"livestream.duplicate\" = 'true' }"),
+            "tests.1.headers.livestream.duplicate",
+            "the daemon alone sets",
+        ),
         (
             hit("headers = { county = '' }"),
             "tests.1.headers.county",

@@ -173,6 +173,11 @@ impl ShapeSettings {
         }
     }
 
+    /// Whether a hit may go out otherwise than it came.
+    pub const fn changes_hits(&self) -> bool {
+        !self.privacy.is_empty() || !matches!(self.fields, Fields::All)
+    }
+
     /// The id of the key that fields are hashed with, if any are.
     pub fn hash_key_id(&self) -> Option<&str> {
         self.privacy.iter().find_map(|(_, action)| match action {

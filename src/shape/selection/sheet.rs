@@ -98,6 +98,14 @@ impl Sheet {
         self.edits.clear();
     }
 
+    /// Keeps room for so many bytes of each kind of finding.
+    pub(in crate::shape) fn trim(&mut self, bytes: usize) {
+        self.begin(0);
+        self.frames.shrink_to(bytes / size_of::<Frame>());
+        self.matches.shrink_to(bytes / size_of::<Match>());
+        self.edits.shrink_to(bytes / size_of::<Edit>());
+    }
+
     pub(super) fn answer(&mut self, question: u32, is_wild: bool, span: Range<usize>, fate: Fate) {
         let Some(last) = self.last.get_mut(question as usize) else {
             return;

@@ -152,6 +152,49 @@ async fn an_output_that_kafka_refuses_holds_up_no_other_and_catches_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hit_whose_topic_is_not_there_is_waited_with_and_nothing_behind_it_goes_out_again_and_again() {
+    let (trial, _) = trial(false).await;
+    // Most hits are of 0, and one in forty of 5.
+    let there = trial.kafka.fresh_topic("by-hit.0", PARTITIONS);
+    let prefix = there.replace("by-hit.0", "by-hit.X");
+    let missing = prefix.replace('X', "5");
+    let template = prefix.replace('X', "{field:/exclude/id|0}");
+    let topic = &trial.stream().topic;
+    trial.reconfigure(|text| {
+        let by_hit = format!(
+            "topic = \"{template}\"\nallowed_topics = [\"{there}\", \"{missing}\"]\nfallback_topic = \"{there}\""
+        );
+        text.replace(&format!("topic = \"{topic}\""), &by_hit).replace(
+            "[kafka]\n",
+            "[kafka]\nproperties = { \"topic.metadata.propagation.max.ms\" = \"1000\" }\n",
+        )
+    });
+    let daemon = trial.run();
+    trial.close("web", 400).await;
+    let admin = page(&daemon);
+    let goes_back = |times: u64| {
+        wait_until("it goes back to its cursor", LIMIT, || {
+            let status = serde_json::from_str::<Value>(&get(&admin, "/status").1).unwrap();
+            status["streams"][0]["outputs"][0]["rewinds"].as_u64() >= Some(times)
+        });
+    };
+    goes_back(2);
+    let so_far = trial.kafka.count(&there);
+    goes_back(3);
+    assert_eq!(
+        trial.kafka.count(&there),
+        so_far,
+        "nothing overtakes the hit that waits"
+    );
+    trial.kafka.create_topic(&missing, PARTITIONS, &[]);
+    let owed = owed(trial.ledger(), "web");
+    let both = || [&there, &missing].map(|topic| trial.kafka.records(topic)).concat();
+    wait_until("all are there", LIMIT, || owed.hits_are_in(&both()));
+    assert!(trial.kafka.count(&missing) > 0);
+    assert_eq!(daemon.ended_by(Signal::TERM).code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn outputs_come_and_go_by_a_reload_and_the_connection_stays() {
     let (trial, slim) = trial(false).await;
     let daemon = trial.run();

@@ -331,15 +331,29 @@ value = '{{}}'
 #[test]
 fn the_examples_of_the_page_are_as_it_says() {
     let scratch = Scratch::new();
-    let before = CONFIG.split("[kafka]").next().unwrap();
     let of = |section: &str, kind: &str| blocks(section, kind).concat();
-    let config = format!("{before}{}", of("Trying it out", "toml"));
+    let config = of("Trying it out", "toml");
     scratch.write("livestreamd.toml", &config);
     scratch.write("hits.ndjson", &of("Trying it out", "json"));
     run_consoles(&scratch, "Trying it out", 0);
     let tests = of("Tests in the configuration", "toml");
     scratch.write("livestreamd.toml", &format!("{config}{tests}"));
     run_consoles(&scratch, "Tests in the configuration", 1);
+}
+
+#[test]
+fn the_configurations_of_the_page_are_taken() {
+    let (intro, _) = PAGE.split_once("\n## ").unwrap();
+    let intro = intro.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let outputs = blocks("Several outputs of one stream", "toml").concat();
+    for more in [intro.to_owned(), format!("shape = {{ bots = \"drop\" }}\n{outputs}")] {
+        let scratch = Scratch::new();
+        scratch.write("hash-key", "0123456789abcdef0123456789abcdef\n");
+        let stream = "[credentials.default]\naccess_token = \"none\"\n[streams.web]\nurl = \"https://livestream.adobe.net/api/1/stream/web\"\n";
+        scratch.write("c.toml", &format!("{stream}{more}"));
+        let ended = run(&scratch, &["check", "--config", "c.toml"], b"");
+        assert_eq!(ended.code, 0, "{ended:?}");
+    }
 }
 
 /// Each block is a command and what it says in the end, on both streams.
