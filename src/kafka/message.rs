@@ -34,3 +34,49 @@ fn with((headers, bytes): (OwnedHeaders, usize), key: &str, value: &str) -> (Own
     };
     (headers.insert(header), bytes + key.len() + value.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::hit::Hit;
+    use crate::settings::{DedupMode, DedupSettings, Output, OutputSettings};
+    use crate::shape::Shaped;
+
+    #[test]
+    fn a_message_counts_with_its_topic_key_and_headers() {
+        let settings = ForwarderSettings {
+            name: "web".to_owned(),
+            report_suite: "acme".to_owned(),
+            output: Arc::new(Output::new(OutputSettings::to("hits", "dead")).unwrap()),
+            dedup: DedupSettings {
+                mode: DedupMode::Off,
+                window: Duration::from_secs(60),
+                max_ids: 1,
+            },
+        };
+        let size = |hit: Hit| {
+            let parcel = Parcel::Hit {
+                shaped: Shaped::untouched(b"{}"),
+                hit,
+                duplicate: false,
+                lacks: None,
+            };
+            message(&mut Texts::default(), &settings, parcel, 0).1
+        };
+        let headers = "livestream.stream".len() + "web".len() + "livestream.report_suite".len() + "acme".len();
+        let least = size(Hit::default());
+        assert_eq!(least, "{}".len() + "hits".len() + headers);
+        let with_ids = Hit {
+            visitor_id: Some((1, 2)),
+            hit_id: Some((3, 4)),
+            ..Hit::default()
+        };
+        assert_eq!(
+            size(with_ids) - least,
+            "1_2".len() + "livestream.hit_id".len() + "3_4".len()
+        );
+    }
+}

@@ -403,6 +403,53 @@ mod tests {
         the_one(&found(40.0, None), HindranceKind::Kafka);
     }
 
+    /// A stream with two outputs: how far behind each is, in bytes, and how long ago it had a delivery.
+    fn of_two(state: JournalState, oldest: f64, default: (u64, f64), sold: (u64, f64)) -> Vec<Hindrance> {
+        let output = |name: &str, (backlog_bytes, last_seconds)| Output {
+            name: name.to_owned(),
+            backlog_bytes,
+            delivery: Delivery {
+                last_seconds: Some(last_seconds),
+                ..Delivery::default()
+            },
+            ..Output::default()
+        };
+        hindrances(&daemon(Stream {
+            connections: vec![streaming()],
+            delivery: Delivery {
+                last_seconds: Some(default.1),
+                ..Delivery::default()
+            },
+            journal: Journal {
+                state,
+                oldest_seconds: Some(oldest),
+                backlog_bytes: default.0.max(sold.0),
+                ..Journal::default()
+            },
+            outputs: vec![output("default", default), output("sold", sold)],
+            ..Stream::default()
+        }))
+    }
+
+    #[test]
+    fn each_output_is_asked_for_its_own_deliveries() {
+        let good = JournalState::Good;
+        let works_it_off = of_two(good, 1_200.0, (0, 3_600.0), (1 << 30, 0.1));
+        assert_eq!(works_it_off, [], "the other one is quiet");
+        let found = the_one(&of_two(good, 1_200.0, (0, 0.1), (1 << 30, 900.0)), HindranceKind::Kafka);
+        assert!(found.contains("output sold: records have waited for 900 s"), "{found}");
+    }
+
+    #[test]
+    fn a_full_journal_names_the_output_that_has_filled_it() {
+        let full = of_two(JournalState::Full, 5.0, (10, 0.1), (1 << 30, 0.1));
+        let found = the_one(&full, HindranceKind::Journal);
+        assert!(
+            found.contains("because of output sold") && found.contains("taken out"),
+            "{found}"
+        );
+    }
+
     #[test]
     fn a_backlog_that_nobody_reads_is_one() {
         let mut daemon = daemon(Stream {
