@@ -98,7 +98,7 @@ impl Reports {
         let lanes = self.shared.lanes.read().unwrap_or_else(PoisonError::into_inner);
         let into = |lane: &&Arc<LaneState>| lane.stream_into(&change.topic).is_some();
         let first = lanes.iter().flatten().find(into);
-        let shown = first.map_or_else(|| change.topic.to_string(), |lane| lane.topic_shown(&change.topic));
+        let shown = first.map_or_else(|| change.topic.clone(), |lane| lane.topic_shown(&change.topic));
         let streams: BTreeSet<&str> = lanes
             .iter()
             .flatten()
