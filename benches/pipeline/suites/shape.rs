@@ -8,11 +8,11 @@ use crate::settings::Settings;
 const CONTENDERS: [Contender; 3] = [Contender::Daemon, Contender::Filtered, Contender::Rewritten];
 /// With a shape against without.
 const AT_MOST: [(Contender, &str, f64); 2] = [
-    (Contender::Filtered, "shape: CPU with a filter against without", 1.1),
+    (Contender::Filtered, "shape: CPU with a filter against without", 1.25),
     (
         Contender::Rewritten,
         "shape: CPU with hits written anew against as they came",
-        1.25,
+        1.5,
     ),
 ];
 
