@@ -376,14 +376,14 @@ mod tests {
         );
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn an_output_whose_earlier_ids_cannot_be_forgotten_does_not_begin() {
         let world = World::new();
         // A file is where a directory of ids would be.
         std::fs::create_dir_all(world.dir.path().join("dedup")).unwrap();
         let in_the_way = world.dir.path().join("dedup/web.sold");
         std::fs::write(&in_the_way, "").unwrap();
-        let waits = tokio::time::timeout(Duration::from_millis(300), world.add("sold")).await;
+        let waits = tokio::time::timeout(CURSOR_RETRY / 2, world.add("sold")).await;
         assert!(waits.is_err() && world.journal.cursor("sold").is_none());
         let Delivery::SetBack {
             reason, failures: 1, ..
