@@ -216,14 +216,10 @@ impl Lane {
         self.state.lock().failure()
     }
 
-    /// See [`InFlight::too_large_to`].
-    pub(super) fn too_large_to(&self) -> Option<Position> {
-        self.state.lock().too_large_to()
-    }
-
-    /// See [`InFlight::refused_to`].
-    pub(super) fn refused_to(&self) -> Option<Position> {
-        self.state.lock().refused_to()
+    /// See [`InFlight::too_large_to`] and, where there is none, [`InFlight::refused_to`].
+    pub(super) fn one_by_one_to(&self) -> Option<Position> {
+        let in_flight = self.state.lock();
+        in_flight.too_large_to().or(in_flight.refused_to())
     }
 
     /// See [`InFlight::undelivered`].
@@ -299,9 +295,14 @@ impl LaneState {
         self.lock().unreported() > 0 && !self.abandoned.load(Ordering::Relaxed)
     }
 
-    /// The stream, if its hits may go to this topic.
-    pub(super) fn stream_into(&self, topic: &str) -> Option<&str> {
-        self.topic.may_be(topic).then_some(&*self.stream)
+    /// Its name.
+    pub(super) fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// Whether its hits may go to this topic.
+    pub(super) fn goes_to(&self, topic: &str) -> bool {
+        self.topic.may_be(topic)
     }
 
     /// A topic as the log may show it: not one that a hit has named.

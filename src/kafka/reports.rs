@@ -96,14 +96,12 @@ impl ClientContext for Reports {
 impl Reports {
     fn tell(&self, change: &PartitionChange) {
         let lanes = self.shared.lanes.read().unwrap_or_else(PoisonError::into_inner);
-        let into = |lane: &&Arc<LaneState>| lane.stream_into(&change.topic).is_some();
-        let first = lanes.iter().flatten().find(into);
-        let shown = first.map_or_else(|| change.topic.clone(), |lane| lane.topic_shown(&change.topic));
-        let streams: BTreeSet<&str> = lanes
-            .iter()
-            .flatten()
-            .filter_map(|lane| lane.stream_into(&change.topic))
-            .collect();
+        let into = |lane: &&Arc<LaneState>| lane.goes_to(&change.topic);
+        let into: Vec<_> = lanes.iter().flatten().filter(into).collect();
+        let shown = into
+            .first()
+            .map_or_else(|| change.topic.clone(), |lane| lane.topic_shown(&change.topic));
+        let streams: BTreeSet<&str> = into.iter().map(|lane| lane.stream()).collect();
         let streams = streams.into_iter().collect::<Vec<_>>().join(", ");
         let PartitionChange {
             topic: _,

@@ -11,6 +11,7 @@ use super::topic;
 use super::tree::{Found, Maybe, Section, or, over, value_or};
 use crate::shape::output::{DEFAULT_OUTPUT, Output};
 use crate::shape::pointer::Pointer;
+use crate::shape::template::Names;
 use crate::shape::topic::Glob;
 
 /// The keys of an output.
@@ -194,17 +195,21 @@ fn route(
         return Err(topic.fault(section.report, problem));
     };
     let fallback = filled(fallback, owner, section.report)?.value;
-    // What stands around the fields, with the names filled in.
-    match topic::fill(&without_fields(&topic.value), owner.stream, owner.report_suite) {
-        Ok(name) if name.starts_with("__") => {
-            let problem = format!(
-                "gives topics of Kafka's own, whose names begin with two underscores, for stream {}",
-                owner.stream
-            );
-            return Err(topic.fault(section.report, problem));
-        }
-        Ok(_) => {}
-        Err(problem) => return Err(topic.fault(section.report, problem)),
+    // What stands around the fields.
+    let names = Names {
+        stream: owner.stream,
+        report_suite: owner.report_suite,
+    };
+    let name = template.with(names, "x");
+    if let Err(problem) = topic::legal(&name, owner.stream) {
+        return Err(topic.fault(section.report, problem));
+    }
+    if name.starts_with("__") {
+        let problem = format!(
+            "gives topics of Kafka's own, whose names begin with two underscores, for stream {}",
+            owner.stream
+        );
+        return Err(topic.fault(section.report, problem));
     }
     if allowed.value.iter().any(|glob| glob.only().is_none()) {
         let problem = "has a star in it, so hits name topics that nobody has listed: one that is not there holds the output up until it is made; \
@@ -216,17 +221,6 @@ fn route(
         allowed: allowed.value,
         fallback,
     }))
-}
-
-/// A template with an `x` in place of each of its fields.
-fn without_fields(template: &str) -> String {
-    let mut pieces = template.split("{field:");
-    let mut text = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        text.push('x');
-        text.push_str(piece.split_once('}').map_or("", |(_, rest)| rest));
-    }
-    text
 }
 
 fn filled(template: Found<String>, owner: Owner<'_>, report: &mut Report) -> Result<Found<String>, Reported> {

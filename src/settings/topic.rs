@@ -1,7 +1,6 @@
 //! Topic templates. Pure.
 
-/// A Kafka topic's name may have this many characters.
-const MAX_NAME: usize = 249;
+use crate::shape::topic::{MAX_TOPIC_BYTES, is_topic};
 
 /// A template with its placeholders filled in, if the result is a name that Kafka takes.
 pub(super) fn fill(template: &str, stream: &str, report_suite: &str) -> Result<String, String> {
@@ -25,21 +24,28 @@ pub(super) fn fill(template: &str, stream: &str, report_suite: &str) -> Result<S
         rest = after;
     }
     name.push_str(rest);
-    let shown = super::tree::quoted(&name);
-    if name.is_empty() || name.len() > MAX_NAME || name == "." || name == ".." {
-        return Err(format!(
-            "gives the topic {shown} for stream {stream}; a name has 1 to {MAX_NAME} characters and is not . or .."
-        ));
-    }
-    if !name
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-    {
-        return Err(format!(
-            "gives the topic {shown} for stream {stream}; a name may hold a-z, A-Z, 0-9, . _ and - only"
-        ));
-    }
+    legal(&name, stream)?;
     Ok(name)
+}
+
+/// Whether Kafka takes it as the name of a topic, for this stream.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn legal(name: &str, stream: &str) -> Result<(), String> {
+    if is_topic(name) {
+        return Ok(());
+    }
+    let shown = super::tree::quoted(name);
+    Err(
+        if name.is_empty() || name.len() > MAX_TOPIC_BYTES || name == "." || name == ".." {
+            format!(
+                "gives the topic {shown} for stream {stream}; a name has 1 to {MAX_TOPIC_BYTES} characters and is not . or .."
+            )
+        } else {
+            format!("gives the topic {shown} for stream {stream}; a name may hold a-z, A-Z, 0-9, . _ and - only")
+        },
+    )
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ impl<'a> Letter<'a> {
 
     fn outcome(self, output: &'a Output, names: Names<'a>, received_ms: u64, texts: &'a mut Texts) -> Outcome<'a> {
         let parcel = Parcel::DeadLetter {
-            bytes: self.bytes,
+            bytes: output.told(self.reason, self.bytes),
             length: self.length,
             reason: self.reason,
             of: None,
@@ -130,7 +130,7 @@ impl<'a> Letter<'a> {
             reason: self.reason,
             message: output
                 .describes_what_is_no_hit()
-                .then(|| texts.message(output, names, output.letter(parcel), received_ms, Headers::new(), with)),
+                .then(|| texts.message(output, names, parcel, received_ms, Headers::new(), with)),
         }
     }
 }

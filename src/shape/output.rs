@@ -5,7 +5,6 @@
 
 mod settings;
 
-use super::parcel::Parcel;
 use super::pointer::Pointer;
 use super::template::{Filled, Names};
 use super::topic::{NotATopic, Topic};
@@ -145,22 +144,11 @@ impl Output {
         self.further().is_none()
     }
 
-    /// What may go out as the dead letter of what is not a hit. A record that was too long may have been one, and was shaped by nobody: where hits are changed, nothing is told of
-    /// it but its length.
-    pub const fn letter<'a>(&self, letter: Parcel<'a>) -> Parcel<'a> {
-        match letter {
-            Parcel::DeadLetter {
-                length,
-                reason: reason @ DeadLetterReason::TooLong,
-                of: None,
-                ..
-            } if self.settings.shape.changes_hits() => Parcel::DeadLetter {
-                bytes: &[],
-                length,
-                reason,
-                of: None,
-            },
-            Parcel::DeadLetter { .. } | Parcel::Hit { .. } => letter,
+    /// What a dead letter may tell of `bytes` that are not a hit. What was too long may have been one, and was shaped by nobody: where hits are changed, nothing is told of it.
+    pub const fn told<'a>(&self, reason: DeadLetterReason, bytes: &'a [u8]) -> &'a [u8] {
+        match reason {
+            DeadLetterReason::TooLong if self.settings.shape.changes_hits() => &[],
+            DeadLetterReason::TooLong | DeadLetterReason::NotAHit(_) | DeadLetterReason::TooLargeForKafka => bytes,
         }
     }
 

@@ -57,6 +57,17 @@ impl Template {
         self.parts.iter().any(|part| matches!(part, Part::Field(..)))
     }
 
+    /// It with `field` in place of each of its fields.
+    pub fn with(&self, names: Names<'_>, field: &str) -> String {
+        let texts = self.parts.iter().map(|part| match part {
+            Part::Fixed(text) => text,
+            Part::Stream => names.stream,
+            Part::ReportSuite => names.report_suite,
+            Part::Field(..) => field,
+        });
+        texts.collect()
+    }
+
     /// Asks `plan` for its fields: it is to be written for the hits of that plan's shape.
     pub fn fill(&self, plan: &mut Plan) -> Filled {
         let with_value = |part: &Part| {

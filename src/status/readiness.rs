@@ -144,7 +144,7 @@ fn journal(stream: &Stream) -> Option<Hindrance> {
             format!("the journal cannot be read back: {said}"),
             "see to the disk under state_dir; nothing behind that place is delivered until it can be read",
         ),
-        (JournalState::Full, _) => match slowest(stream).find(|_| stream.outputs.len() > 1) {
+        (JournalState::Full, _) => match slowest(stream).next() {
             None => (
                 "the journal is full: reading has paused".to_owned(),
                 "see why Kafka does not take records, or give the journal more room (journal.max_bytes)",
@@ -210,9 +210,10 @@ fn kafka(stream: &Stream, uptime_seconds: f64) -> Option<Hindrance> {
     })
 }
 
-/// The outputs that are furthest behind: the oldest record is what they wait with. None of a status that tells of no outputs.
+/// The outputs that are furthest behind, if there are several: the oldest record is what they wait with.
 fn slowest(stream: &Stream) -> impl Iterator<Item = &Output> {
-    let is_slowest = |output: &&Output| output.backlog_bytes >= stream.journal.backlog_bytes;
+    let has_several = stream.outputs.len() > 1;
+    let is_slowest = move |output: &&Output| has_several && output.backlog_bytes >= stream.journal.backlog_bytes;
     stream.outputs.iter().filter(is_slowest)
 }
 

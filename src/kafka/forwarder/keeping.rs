@@ -7,13 +7,11 @@ use std::io;
 use tracing::{error, info, warn};
 
 use super::{Forwarder, Place};
-use crate::shape::parcel::Parcel;
 use crate::telemetry::counters::DeadLetterReason;
 
 impl Forwarder {
-    /// Keeps what there is of a record. True if it is durable; it may have been before.
-    pub(super) async fn keep(&mut self, whole: &Parcel<'_>, place: Place<'_>) -> bool {
-        let reason = whole.dead_letter_reason().unwrap_or(DeadLetterReason::TooLargeForKafka);
+    /// Keeps what there is of a record, for this reason. True if it is durable; it may have been before.
+    pub(super) async fn keep(&mut self, reason: DeadLetterReason, place: Place<'_>) -> bool {
         let (quarantine, stream) = (self.quarantine.clone(), self.settings.name.clone());
         let record = place.record.to_vec();
         let keep = move || quarantine.keep_record(&stream, place.start, &record, reason);

@@ -160,16 +160,17 @@ impl Forwarder {
             lane.skip(place.end);
             return Ok(());
         }
-        let whole = Parcel::DeadLetter {
-            bytes: place.record,
+        let output = Arc::clone(&self.settings.output);
+        let bytes = output.told(reason, place.record);
+        if bytes.len() < place.record.len() {
+            self.keep(reason, place).await;
+        }
+        let parcel = Parcel::DeadLetter {
+            bytes,
             length,
             reason,
             of: None,
         };
-        let parcel = self.settings.output.letter(whole);
-        if parcel != whole {
-            self.keep(&whole, place).await;
-        }
         self.produce(parcel, place, lane, mode).await
     }
 
@@ -210,6 +211,7 @@ impl Forwarder {
     ) -> Result<(), Failure> {
         self.count(&parcel, place);
         let (whole, mut told, mut kept) = (parcel, false, false);
+        let reason = whole.dead_letter_reason().unwrap_or(DeadLetterReason::TooLargeForKafka);
         loop {
             let refused = match self.send(parcel, place, lane).await {
                 Ok(()) => match mode {
@@ -230,10 +232,10 @@ impl Forwarder {
             if !std::mem::replace(&mut told, true) {
                 self.tell_too_large(&whole, place);
                 // Before its dead letter, with which the cursor may pass it.
-                kept = self.keep(&whole, place).await;
+                kept = self.keep(reason, place).await;
             }
             let Some(smaller) = parcel.smaller() else {
-                if kept || self.keep(&whole, place).await {
+                if kept || self.keep(reason, place).await {
                     self.tell_undescribed(place);
                     lane.skip(place.end);
                     return Ok(());

@@ -34,7 +34,7 @@ impl Setback {
     pub(super) fn on(lane: &Lane, failure: Failure) -> Self {
         Self {
             failure,
-            one_by_one_to: lane.too_large_to().or(lane.refused_to()),
+            one_by_one_to: lane.one_by_one_to(),
             undelivered: lane.undelivered(),
             stall: lane.stall().filter(|_| failure.class == FailureClass::Stalled),
             no_producer: None,
